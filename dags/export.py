@@ -1,0 +1,25 @@
+"""The published lists as a bundle for the CMS."""
+
+from airflow.sdk import DAG, PartitionedAssetTimetable
+
+from dawnlist.orchestration import DEFAULT_ARGS, PUBLISHED, stage_task
+
+with DAG(
+    dag_id="export",
+    schedule=PartitionedAssetTimetable(assets=PUBLISHED),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    tags=["dawnlist", "daily"],
+    doc_md="""
+### export: the CMS bundle of one night
+
+Starts when `nightly` has published. Writes `exports/cms/<sequence>/`, the manifest last: a bundle without a manifest is not finished
+and must not be imported.
+
+**When it fails**, the serving tables are already up to date; only the CMS is behind. Clear the task: it writes the bundle anew.
+- `StorageError`: the disk is full, or the folder cannot be written.
+- `MissingInputError`: the day was never published. Run `nightly` with its key first.
+""",
+) as dag:
+    stage_task("export")

@@ -1,0 +1,119 @@
+"""The analysts' snapshot: one DuckDB file with the night's marts, the published lists and the pipeline's own records.
+
+    marts.<mart>        the marts of the night, segments included
+    serving.<table>     what is published, and the history of publications
+    operations.<table>  gate_results, ledger, quarantine, stage_runs
+
+The file is made aside and swapped in by rename: analysts never block the night, and who has the old file open keeps it. Every
+table has a comment (`SELECT table_name, comment FROM duckdb_tables()`). There are no raw identifiers in it.
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from dawnlist.columns import GATE_RESULTS, LEDGER, QUARANTINE, SERVING_TABLES
+from dawnlist.duck import connect, identifier, literal, path_list, scan
+from dawnlist.files import replace_file
+from dawnlist.lake import Lake, Snapshot
+from dawnlist.serving import Store
+from dawnlist.settings import PROJECT, Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+MART_PREFIXES: Final = ("dim_", "fct_", "feat_")
+MART_TABLES: Final = ("user_segments", "segment_profiles")  # made by the stage `segment`
+READ_ONLY: Final = 0o444
+STAGE_RUNS: Final = {
+    "stage": "VARCHAR",
+    "interval": "VARCHAR",
+    "rows_in": "BIGINT",
+    "rows_out": "BIGINT",
+    "seconds": "DOUBLE",
+    "counts": "JSON",
+    "metrics": "JSON",
+    "notes": "VARCHAR[]",
+}
+COMMENTS: Final = {
+    "serving.recommendations": "The published lists. One row per user_id and rank (1 = best).",
+    "serving.similar_items": "Items like an item. One row per item_id and rank (1 = most similar).",
+    "serving.popular_items": "Lists for who has none of their own. One row per scope, scope_value ('' for global) and rank.",
+    "serving.user_aliases": "Every known id and the user_id whose list it gets. One row per alias_id.",
+    "serving.publications": "The history of what was published. One row per sequence, the last one is what readers see.",
+    "operations.gate_results": "Verdicts of the quality gates. One row per run_id, suite, source, expectation and column_name.",
+    "operations.ledger": "What became of each landed file. One row per file_id, input and batch_id.",
+    "operations.quarantine": "Records that could not be used. One row per file, line and reason; the record stays in the landed file.",
+    "operations.stage_runs": "The last run of each stage and interval.",
+    "marts.user_segments": "One row per person_id with consent: segment (0 = largest) and its label.",
+    "marts.segment_profiles": "One row per segment: size, label and the mean of each feature.",
+}
+
+
+def snapshot(settings: Settings, store: Store, night: Snapshot, *, run_date: date) -> Path:
+    """Replace the snapshot by one of the tables of `night`, of what `store` has published, and of the lake's records as they stand."""
+    target = settings.analytics_file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.aside")
+    for path in (aside, aside.with_name(f"{aside.name}.wal")):
+        path.unlink(missing_ok=True)
+    with connect(settings, aside) as connection:
+        _marts(connection, night)
+        _serving(connection, store)
+        _operations(connection, settings)
+        _comment(connection, run_date)
+        connection.execute("CHECKPOINT")
+    aside.chmod(READ_ONLY)
+    replace_file(aside, target)
+    return target
+
+
+def _marts(connection: "duckdb.DuckDBPyConnection", night: Snapshot) -> None:
+    connection.execute("CREATE SCHEMA marts")
+    for table in sorted(night.tables):
+        files = night.files(table)
+        if files and (table.startswith(MART_PREFIXES) or table in MART_TABLES):
+            connection.execute(f"CREATE TABLE marts.{identifier(table)} AS FROM {scan(files, {})}")
+
+
+def _serving(connection: "duckdb.DuckDBPyConnection", store: Store) -> None:
+    connection.execute("CREATE SCHEMA serving")
+    with store.published(connection):
+        for table in (*SERVING_TABLES, "publications"):
+            connection.execute(f"CREATE TABLE serving.{table} AS FROM published.serving.{table}")
+
+
+def _operations(connection: "duckdb.DuckDBPyConnection", settings: Settings) -> None:
+    connection.execute("CREATE SCHEMA operations")
+    lake = Lake(settings.lake_dir).snapshot()
+    for table, columns in {"gate_results": GATE_RESULTS, "ledger": LEDGER, "quarantine": QUARANTINE}.items():
+        connection.execute(f"CREATE TABLE operations.{table} AS FROM {scan(lake.files(table), columns)}")
+    records = sorted(settings.runs_dir.glob("*/*.json"))
+    fields = ", ".join(f"{name}: {literal(kind)}" for name, kind in STAGE_RUNS.items())
+    found = f"read_json({path_list(records)}, columns = {{{fields}}}, format = 'unstructured')" if records else scan([], dict(STAGE_RUNS))
+    connection.execute(f"CREATE TABLE operations.stage_runs AS SELECT * FROM {found} WHERE stage IS NOT NULL ORDER BY interval, stage")
+
+
+def _comment(connection: "duckdb.DuckDBPyConnection", run_date: date) -> None:
+    """Comments on the tables and columns that are there: the marts' come from the dbt project."""
+    tables = connection.execute("SELECT schema_name || '.' || table_name FROM duckdb_tables() ORDER BY 1").fetchall()
+    columns = set(connection.execute("SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns()").fetchall())
+    described = {f"marts.{name}": model for name, model in _models().items()}
+    for (table,) in tables:
+        model = described.get(table, {})
+        text = str(model.get("description") or COMMENTS.get(table, "")).strip()
+        connection.execute(f"COMMENT ON TABLE {table} IS {literal(f'{text} Night of {run_date}.'.strip())}")
+        for column in model.get("columns", ()):
+            if (table, column["name"]) in columns and column.get("description"):
+                connection.execute(f"COMMENT ON COLUMN {table}.{identifier(column['name'])} IS {literal(str(column['description']).strip())}")
+
+
+def _models() -> dict[str, dict[str, Any]]:
+    """The marts as the dbt project describes them, by name."""
+    models: dict[str, dict[str, Any]] = {}
+    for path in sorted((PROJECT / "dbt_project" / "models" / "marts").rglob("*.yml")):
+        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        models |= {model["name"]: model for model in document.get("models", ())}
+    return models

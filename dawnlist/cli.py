@@ -1,0 +1,405 @@
+"""The command line: one command a stage, and the ones around them. It calls the same functions as the DAGs."""
+
+import atexit
+import errno
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from dawnlist import __version__
+from dawnlist.errors import INTERRUPTED_EXIT_CODE, DawnlistError, SettingsError, StorageError
+from dawnlist.settings import Settings, load
+
+if TYPE_CHECKING:
+    from dawnlist.stages.base import Interval, StageResult
+
+app = typer.Typer(
+    name="dawnlist",
+    help="Every list ready by dawn: raw events in; profiles, segments, recommendation lists and a CMS export out, every night.\n\n"
+    "Start with `dawnlist simulate` and `dawnlist run`, or with `make demo`. Settings: `dawnlist settings`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+export_app = typer.Typer(help="Write the CMS bundle of what is published, or check a bundle.", invoke_without_command=True)
+sources_app = typer.Typer(help="The sources that events come from: one YAML file each in config/sources.", no_args_is_help=True)
+app.add_typer(export_app, name="export", rich_help_panel="Stages of a night")
+app.add_typer(sources_app, name="sources")
+
+USAGE_EXIT_CODE = 2
+CHILDREN_SECONDS = 10
+LOADING_PANEL, NIGHT_PANEL = "Loading", "Stages of a night"
+RunDate = Annotated[datetime | None, typer.Option("--run-date", formats=["%Y-%m-%d"], help="the last day whose events are complete (UTC)")]
+SourceName = Annotated[str | None, typer.Option("--source", help="run this one source of config/sources instead of the site's")]
+Landing = Annotated[Path | None, typer.Option("--landing", help="the folder that the source's files lie in")]
+Home = Annotated[Path | None, typer.Option("--home", help="the folder of everything that a run makes (environment: DAWNLIST_HOME)")]
+
+
+def main() -> None:
+    """Entry point of the console script: user errors print one sentence and exit with the code of their kind."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    _leave(_exit_code())
+
+
+def _exit_code() -> int:
+    try:
+        with _readable_errors():
+            code = app(standalone_mode=False)
+        if code == INTERRUPTED_EXIT_CODE:  # what the framework makes of Ctrl-C
+            raise KeyboardInterrupt
+        return code if isinstance(code, int) else 0
+    except DawnlistError as error:
+        return _say(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _say("Stopped. What was published is unchanged; run the same command again to go on.", INTERRUPTED_EXIT_CODE)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except Exception as error:  # noqa: BLE001 - the last place that can see it
+        if isinstance(getattr(error, "exit_code", None), int) and hasattr(error, "format_message"):
+            return _say(f"{error.format_message()} See `dawnlist --help`.", USAGE_EXIT_CODE)
+        traceback.print_exc()
+        return 1
+
+
+def _interrupt(_signal: int, _frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(message: str, code: int) -> int:
+    print(f"Error: {message}", file=sys.stderr)
+    return code
+
+
+def _leave(code: int) -> NoReturn:
+    """Run what is due at the end, stop what this process started (Spark's JVM), and go without the interpreter's teardown, in which
+    DuckDB's binding lists objects of its own as leaked.
+    """
+    import psutil
+
+    with suppress(KeyboardInterrupt):
+        atexit._run_exitfuncs()
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.terminate()
+    for child in psutil.wait_procs(children, timeout=CHILDREN_SECONDS)[1]:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """The operating system's refusals, wherever they come up, as one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StorageError(f"The disk is full{_at(error)}. Free some space and run this again; what was published is unchanged.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StorageError(f"No right to write or read{_at(error)}. Check the rights of the folder, or set DAWNLIST_HOME to another one.") from error
+        raise
+
+
+def _at(error: OSError) -> str:
+    return f" ({error.filename})" if error.filename else ""
+
+
+def _settings(home: Path | None = None, landing: Path | None = None, source: str | None = None) -> Settings:
+    from dawnlist import pipeline, sources
+
+    overrides = {name: value for name, value in (("home", home), ("landing", landing)) if value is not None}
+    settings = load(**overrides)
+    if source is not None:
+        sources.load(settings, source)
+        settings = pipeline.for_source(settings, source, has_own_home=home is not None or bool(os.environ.get("DAWNLIST_HOME")))
+    return settings
+
+
+def _run_id(key: str) -> str:
+    return f"{key}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def _stage(stage: str, settings: Settings, interval: "Interval", **options: Any) -> None:
+    from dawnlist.stages import execute
+
+    _print_result(execute(settings, stage, interval, run_id=_run_id(interval.key), **options))
+
+
+def _print_result(result: "StageResult") -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    counts = ", ".join(f"{name.removeprefix('n_')} {count:,}" for name, count in result.counts.items())
+    console.print(
+        f"[bold]{result.stage}[/] {result.interval}: {result.rows_in:,} rows in, {result.rows_out:,} out, {result.seconds:.1f} s{f' ({counts})' if counts else ''}"
+    )
+    for note in result.notes:
+        console.print(f"  [yellow]note[/] {note}")
+
+
+@app.command()
+def run(source: SourceName = None, landing: Landing = None, run_date: RunDate = None, home: Home = None) -> None:
+    """Ingest all that has landed and run one night, without Airflow, with a progress display."""
+    from dawnlist import pipeline, summary, system
+
+    settings = _settings(home, landing, source)
+    day = run_date.date() if run_date else pipeline.default_run_date(settings)
+    pipeline.check_landing(settings)
+    system.require_all(settings.home)
+    with _progress(settings) as report:
+        pipeline.run(settings, day, run_id=_run_id(str(day)), report=report)
+    summary.show(settings, day)
+
+
+@contextmanager
+def _progress(settings: Settings) -> Iterator[Callable[[str, "StageResult | None"], None]]:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from dawnlist.stages import STAGES
+
+    console = Console(highlight=False)
+    console.print(f"Home {settings.home}, sources {', '.join(settings.site.sources)}")
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("{task.completed}/{task.total} stages"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("starting", total=len(STAGES))
+
+        def report(stage: str, result: "StageResult | None") -> None:
+            if result is None:
+                progress.update(task, description=stage)
+                if not console.is_terminal:
+                    console.print(f"{stage} …")
+            else:
+                progress.advance(task)
+                _print_result(result)
+
+        yield report
+
+
+def _interval(run_date: datetime | None, hour: datetime | None, until: datetime | None) -> "Interval":
+    from dawnlist.stages.base import Interval
+
+    given = [value for value in (run_date, hour, until) if value is not None]
+    if len(given) != 1:
+        raise SettingsError(
+            "Say for which time: exactly one of --hour 2026-11-20T05, --run-date 2026-11-20 (that day) or --until 2026-11-20 (all up to the end of that day)."
+        )
+    if hour:
+        return Interval.hour(hour)
+    return Interval.day(run_date.date()) if run_date else Interval.until(given[0].date())
+
+
+Hour = Annotated[datetime | None, typer.Option("--hour", formats=["%Y-%m-%dT%H"], help="one hour (UTC)")]
+Until = Annotated[datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="everything up to the end of this day (UTC), in one batch")]
+
+
+@app.command(rich_help_panel=LOADING_PANEL)
+def ingest(run_date: RunDate = None, hour: Hour = None, until: Until = None, source: SourceName = None, landing: Landing = None, home: Home = None) -> None:
+    """Read landed files into a staged batch: mapped, typed, pseudonymous; unreadable rows go to quarantine."""
+    _stage("ingest", _settings(home, landing, source), _interval(run_date, hour, until))
+
+
+@app.command(rich_help_panel=LOADING_PANEL)
+def validate(run_date: RunDate = None, hour: Hour = None, until: Until = None, source: SourceName = None, home: Home = None) -> None:
+    """Check the staged batches with Great Expectations and promote them into the lake, or keep them out."""
+    _stage("validate", _settings(home, None, source), _interval(run_date, hour, until))
+
+
+def _night_command(stage: str, text: str) -> None:
+    def command(run_date: RunDate = None, source: SourceName = None, home: Home = None) -> None:
+        settings = _settings(home, None, source)
+        _stage(stage, settings, _night(settings, run_date))
+
+    command.__doc__ = text
+    app.command(stage, rich_help_panel=NIGHT_PANEL)(command)
+
+
+def _night(settings: Settings, run_date: datetime | None) -> "Interval":
+    from dawnlist import pipeline
+    from dawnlist.stages.base import Interval
+
+    return Interval.day(run_date.date() if run_date else pipeline.default_run_date(settings))
+
+
+for _name, _text in {
+    "open": "Check that the day is there (volume, freshness) and pin the lake for the night.",
+    "transform": "Build profiles, sessions, orders, RFM, features and interactions with dbt on DuckDB.",
+    "segment": "Cluster the people with k-means in Spark.",
+    "train": "Train the ranker point in time and compare the lists with most-popular on held-out days.",
+    "recommend": "Rank everybody's list, apply the policies, and check the lists.",
+}.items():
+    _night_command(_name, _text)
+
+
+@app.command(rich_help_panel=NIGHT_PANEL)
+def publish(
+    run_date: RunDate = None,
+    source: SourceName = None,
+    home: Home = None,
+    force: Annotated[bool, typer.Option("--force", help="replace a newer publication by this older day")] = False,
+) -> None:
+    """Swap the serving tables and the analytics snapshot."""
+    settings = _settings(home, None, source)
+    _stage("publish", settings, _night(settings, run_date), **({"force": True} if force else {}))
+
+
+@export_app.callback()
+def export(context: typer.Context, run_date: RunDate = None, source: SourceName = None, home: Home = None) -> None:
+    """Write the CMS bundle of what is published; `verify` checks one."""
+    if context.invoked_subcommand is None:
+        settings = _settings(home, None, source)
+        _stage("export", settings, _night(settings, run_date))
+
+
+@export_app.command("verify")
+def export_verify(bundle: Annotated[Path, typer.Argument(help="the folder of the bundle: exports/cms/<sequence>, or latest")]) -> None:
+    """Check a bundle as its receiver would: every part is there, with the rows and the SHA-256 that the manifest says."""
+    from dawnlist.export import verify
+
+    verify(bundle)
+    typer.echo(f"{bundle} is complete and unchanged.")
+
+
+@app.command()
+def summary(run_date: RunDate = None, source: SourceName = None, home: Home = None) -> None:
+    """Show what the newest night did, or the night of --run-date."""
+    from dawnlist import summary as report
+
+    settings = _settings(home, None, source)
+    report.show(settings, run_date.date() if run_date else report.newest_night(settings))
+
+
+@app.command()
+def query(sql: Annotated[str, typer.Argument(help="one SELECT")], source: SourceName = None, home: Home = None) -> None:
+    """Ask the analytics snapshot (marts, serving tables, gate history) with SQL."""
+    import duckdb
+
+    settings = _settings(home, None, source)
+    if not settings.analytics_file.exists():
+        raise SettingsError(f"{settings.analytics_file} is not there yet. Run `dawnlist run` or `make demo` first.")
+    with duckdb.connect(str(settings.analytics_file), read_only=True) as connection:
+        try:
+            typer.echo(connection.sql(sql))
+        except duckdb.Error as error:
+            raise SettingsError(f"DuckDB cannot run this: {error}") from error
+
+
+@sources_app.command("list")
+def sources_list() -> None:
+    """All sources, with what they are."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from dawnlist import sources
+
+    settings = load()
+    table = Table("source", "description", "inputs", "complete through", "licence")
+    for name in sources.names(settings):
+        source = sources.load(settings, name)
+        table.add_row(name, source.description, ", ".join(source.inputs), str(source.complete_through or ""), source.licence)
+    Console().print(table)
+
+
+@app.command("settings")
+def show_settings() -> None:
+    """Every setting with its value, its environment variable and what it does."""
+    from pydantic import BaseModel, SecretStr
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("environment variable", "value", "what it does")
+
+    def add(model: BaseModel, path: tuple[str, ...]) -> None:
+        for name, field in type(model).model_fields.items():
+            value = getattr(model, name)
+            if isinstance(value, BaseModel):
+                add(value, (*path, name))
+            else:
+                shown = "(secret)" if isinstance(value, SecretStr) else json.dumps(value, default=str)
+                table.add_row("DAWNLIST_" + "__".join((*path, name)).upper(), shown, field.description or "")
+
+    add(load(), ())
+    Console().print(table)
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="folder to write: events/, items/, customers/, consents/ and truth/")],
+    users: Annotated[int, typer.Option(help="visitors, known and anonymous")] = 2000,
+    items: Annotated[int, typer.Option(help="items of the catalogue")] = 500,
+    days: Annotated[int, typer.Option(help="days of history")] = 21,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same bytes")] = 7,
+    end_date: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="the last day")] = None,
+) -> None:
+    """Make the landed files of a shop that does not exist: hourly Segment-style events, catalogue, customers, consents, and the truth behind them."""
+    from rich.progress import Progress
+
+    from dawnlist import simulate as simulator
+
+    with Progress(transient=True) as progress:
+        task = progress.add_task("simulating")
+        result = simulator.run(
+            users=users,
+            items=items,
+            days=days,
+            seed=seed,
+            out=out,
+            end_date=end_date.date() if end_date else None,
+            progress=lambda what, done, total: progress.update(task, description=what, completed=done, total=total),
+        )
+    typer.echo(
+        f"{out}: {result.event_lines:,} event lines in {result.event_files:,} files, {result.first_day} to {result.last_day}, in {result.seconds:.1f} s."
+    )
+    typer.echo(f"Run the last night of it with: dawnlist run --source store --landing {out} --run-date {result.last_day}")
+
+
+@app.command()
+def demo(home: Home = None) -> None:
+    """Simulate a shop for three weeks and run its last night in Airflow, from landed files to the export."""
+    from dawnlist import demo as demonstration
+    from dawnlist import system
+
+    settings = _settings(home)
+    system.require_all(settings.home)
+    code = demonstration.run(settings)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def airflow(home: Home = None) -> None:
+    """Start Airflow with its UI on this home; Ctrl-C stops all of it."""
+    from dawnlist import airflow_stack, system
+
+    settings = _settings(home)
+    system.require_all(settings.home)
+    airflow_stack.serve(settings)
+
+
+@app.command()
+def version() -> None:
+    """The version of Dawnlist."""
+    typer.echo(__version__)
+
+
+if __name__ == "__main__":
+    main()

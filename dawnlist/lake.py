@@ -1,0 +1,209 @@
+"""Tables of immutable Parquet files behind one catalogue that is replaced in one step.
+
+    <root>/catalog.json                     the current state: which manifest each table stands at
+    <root>/_catalogs/<version>.json         every state that is kept; a night pins one of them
+    <root>/<table>/_manifests/<version>.json  one version of one table: files, rows, hashes, schema version, run id
+    <root>/<table>/[event_date=D/]<sha256>.parquet
+
+Data files are named by their content and never changed. Readers take their file list from the catalogue, so they see one state of
+all tables; folders are layout, not truth. Writers put files down first and then commit: a kill before the commit leaves files
+that nobody reads (`vacuum` removes them), a kill after it leaves the new state.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from dawnlist.columns import SCHEMA_VERSION
+from dawnlist.errors import CorruptedError, MissingInputError
+from dawnlist.files import replace_file, sha256_of, write_json
+from dawnlist.locks import exclusive
+
+if TYPE_CHECKING:
+    import duckdb
+
+COMMIT_WAIT_SECONDS = 120
+ROW_GROUP_SIZE = 122_880  # DuckDB's default
+
+
+@dataclass(frozen=True, order=True)
+class DataFile:
+    """One Parquet file of a table version. `path` is relative to the lake's root; `partition` is an ISO date, or '' where there is none."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+    partition: str = ""
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """One version of one table, as its manifest says it."""
+
+    version: int
+    files: tuple[DataFile, ...]
+    run_id: str
+    attempt: int = 1
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in self.files)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One state of all tables."""
+
+    root: Path
+    version: int
+    tables: Mapping[str, TableVersion] = field(default_factory=dict)
+
+    def __contains__(self, table: str) -> bool:
+        return table in self.tables
+
+    def files(self, table: str, *, since: date | None = None, until: date | None = None) -> list[Path]:
+        """Absolute paths of the table's files, with `since <= partition < until` where given; none for a table that does not exist yet."""
+        return [
+            self.root / file.path
+            for file in self.data_files(table)
+            if (since is None or file.partition >= since.isoformat()) and (until is None or file.partition < until.isoformat())
+        ]
+
+    def data_files(self, table: str) -> tuple[DataFile, ...]:
+        return self.tables[table].files if table in self.tables else ()
+
+    def rows(self, table: str) -> int:
+        return self.tables[table].rows if table in self.tables else 0
+
+    def require(self, table: str, *, stage: str) -> list[Path]:
+        """Like `files`, but a table that does not exist is a MissingInputError that names the stage to run first."""
+        if table not in self.tables:
+            raise MissingInputError(f"{self.root} has no table {table}: run `dawnlist {stage}` for this night first.")
+        return self.files(table)
+
+    def verify(self) -> None:
+        """Raises CorruptedError when a file of this state is missing or differs from its hash."""
+        for table, version in self.tables.items():
+            for file in version.files:
+                path = self.root / file.path
+                if not path.is_file() or sha256_of(path) != file.sha256:
+                    raise CorruptedError(
+                        f"{path} of table {table} is missing or differs from its manifest. Restore it from a backup, or ingest its days again."
+                    )
+
+
+class Lake:
+    """A set of tables under one root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def snapshot(self, version: int | None = None) -> Snapshot:
+        """The current state, or the kept state `version`."""
+        path = self.root / "catalog.json" if version is None else self._catalog_path(version)
+        try:
+            catalog = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            if version is not None:
+                raise MissingInputError(f"{self.root} no longer keeps version {version} of its tables.") from None
+            return Snapshot(self.root, 0)
+        return Snapshot(self.root, catalog["version"], {name: self._read_manifest(name, number) for name, number in catalog["tables"].items()})
+
+    def write(self, connection: "duckdb.DuckDBPyConnection", table: str, query: str, *, partition: date | None = None) -> DataFile | None:
+        """Write the rows of `query` as one file of `table`, not yet visible; None when there are no rows.
+
+        The query must give its rows in one order: the file's name is the hash of its bytes.
+        """
+        folder = self.root / table / (f"event_date={partition}" if partition else "")
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = folder / f".{uuid4().hex}.tmp"
+        try:
+            # Through a table: the writer's bytes depend on how rows lie in memory, and a table's scan always lays them out alike.
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE _written AS {query}")
+            copied = connection.execute(
+                f"COPY (FROM _written) TO '{str(aside).replace(chr(39), chr(39) * 2)}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_SIZE})"
+            ).fetchone()
+            rows = copied[0] if copied else 0
+            if not rows:
+                return None
+            return self.adopt(table, aside, rows=rows, partition=partition)
+        finally:
+            connection.execute("DROP TABLE IF EXISTS temp._written")
+            aside.unlink(missing_ok=True)
+
+    def adopt(self, table: str, aside: Path, *, rows: int, partition: date | None = None) -> DataFile:
+        """Move a finished Parquet file of `rows` rows into `table`'s folder under its content's name; not yet visible."""
+        digest = sha256_of(aside)
+        folder = self.root / table / (f"event_date={partition}" if partition else "")
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{digest}.parquet"
+        size = aside.stat().st_size
+        replace_file(aside, target)
+        return DataFile(str(target.relative_to(self.root)), rows, size, digest, partition.isoformat() if partition else "")
+
+    def preview(self, changes: Mapping[str, Iterable[DataFile]], *, run_id: str) -> Snapshot:
+        """The state that `commit` would make, without making it: what a gate looks at."""
+        current = self.snapshot()
+        new = {name: TableVersion(current.version + 1, tuple(sorted(files)), run_id) for name, files in changes.items()}
+        return Snapshot(self.root, current.version + 1, {**current.tables, **new})
+
+    def commit(self, changes: Mapping[str, Iterable[DataFile]], *, run_id: str, attempt: int = 1) -> Snapshot:
+        """Make `changes` (table -> all its files from now on) visible in one step. Tables not named stay as they are."""
+        with exclusive(self.root / ".commit.lock", wait_seconds=COMMIT_WAIT_SECONDS):
+            current = self.snapshot()
+            number = current.version + 1
+            tables = {name: version.version for name, version in current.tables.items()}
+            for name, files in changes.items():
+                version = TableVersion(number, tuple(sorted(files)), run_id, attempt)
+                write_json(self._manifest_path(name, number), {"table": name, **asdict(version)})
+                tables[name] = number
+            catalog = {"version": number, "tables": tables, "run_id": run_id}
+            write_json(self._catalog_path(number), catalog)
+            write_json(self.root / "catalog.json", catalog)
+            return self.snapshot()
+
+    def append(self, table: str, file: DataFile | None, *, run_id: str) -> Snapshot:
+        """Add one file to `table`, beside whatever another writer adds to other tables."""
+        with exclusive(self.root / f".{table}.append.lock", wait_seconds=COMMIT_WAIT_SECONDS):
+            current = self.snapshot()
+            return current if file is None else self.commit({table: {*current.data_files(table), file}}, run_id=run_id)
+
+    def vacuum(self, *, keep: int, pinned: Iterable[int] = ()) -> int:
+        """Remove what neither the last `keep` states nor the `pinned` ones need. Returns the number of data files removed.
+
+        Nothing may be writing: call it while holding the lake's writer lock.
+        """
+        with exclusive(self.root / ".commit.lock", wait_seconds=COMMIT_WAIT_SECONDS):
+            current = self.snapshot().version
+            wanted = set(range(max(1, current - keep + 1), current + 1)) | set(pinned)
+            kept = [self.snapshot(number) for number in sorted(wanted) if self._catalog_path(number).exists()]
+            manifests = {(name, version.version) for snapshot in kept for name, version in snapshot.tables.items()}
+            data = {self.root / file.path for snapshot in kept for version in snapshot.tables.values() for file in version.files}
+            removed = _unlink(path for path in self.root.glob("*/**/*.parquet") if path not in data and "staged" not in path.relative_to(self.root).parts)
+            _unlink(path for path in self.root.glob("*/_manifests/*.json") if (path.parts[-3], int(path.stem)) not in manifests)
+            _unlink(path for path in self.root.glob("_catalogs/*.json") if int(path.stem) not in wanted)
+            return removed
+
+    def _catalog_path(self, version: int) -> Path:
+        return self.root / "_catalogs" / f"{version:08d}.json"
+
+    def _manifest_path(self, table: str, version: int) -> Path:
+        return self.root / table / "_manifests" / f"{version:08d}.json"
+
+    def _read_manifest(self, table: str, version: int) -> TableVersion:
+        document = json.loads(self._manifest_path(table, version).read_text(encoding="utf-8"))
+        files = tuple(DataFile(**file) for file in document["files"])
+        return TableVersion(document["version"], files, document["run_id"], document["attempt"], document["schema_version"])
+
+
+def _unlink(paths: Iterable[Path]) -> int:
+    removed = list(paths)
+    for path in removed:
+        path.unlink()
+    return len(removed)

@@ -1,0 +1,76 @@
+"""One night without a scheduler: the stages one after the other, with progress that a person can follow."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import date
+
+from dawnlist import duck, landing, sources
+from dawnlist.columns import LEDGER
+from dawnlist.errors import SettingsError
+from dawnlist.lake import Lake
+from dawnlist.settings import Settings
+from dawnlist.stages import NIGHT, STAGES, execute, lock
+from dawnlist.stages.base import Interval, StageResult
+
+Report = Callable[[str, StageResult | None], None]
+
+
+def run(settings: Settings, run_date: date, *, run_id: str, report: Report, stages: Sequence[str] = STAGES) -> list[StageResult]:
+    """Ingest everything that has landed, then run the night of `run_date`. `report(stage, None)` is called before, `report(stage, result)` after each stage.
+
+    Rows of later days are ingested into their own days; the night's windows end with `run_date`.
+    """
+    _refuse_other_sources(settings)
+    bulk, night = Interval.until(max(run_date, _last_landed_day(settings))), Interval.day(run_date)
+    results = []
+    with ExitStack() as stack:
+        for stage in ("ingest", "validate", NIGHT[0]):
+            stack.enter_context(lock(settings, stage))
+        for stage in stages:
+            report(stage, None)
+            results.append(execute(settings, stage, night if stage in NIGHT else bulk, run_id=run_id, is_locked=True))
+            report(stage, results[-1])
+    return results
+
+
+def check_landing(settings: Settings) -> None:
+    """Raise LandingError before anything is made when a source's folder is missing or has no file."""
+    for source in sources.of_site(settings):
+        landing.list_files(settings, source)
+
+
+def for_source(settings: Settings, name: str, *, has_own_home: bool) -> Settings:
+    """Settings that run the one source `name`. A home serves one site, so a source that is not the site's gets a home of its own beside it."""
+    if name in settings.site.sources and len(settings.site.sources) == 1:
+        return settings
+    home = settings.home if has_own_home else settings.home / "sites" / name
+    return settings.with_(home=home, site=settings.site.model_copy(update={"sources": (name,)}))
+
+
+def default_run_date(settings: Settings) -> date:
+    """The last complete day of the site's sources, where all of them say one."""
+    days = [source.complete_through for source in sources.of_site(settings)]
+    known = [day for day in days if day]
+    if len(known) < len(days):
+        raise SettingsError(
+            f"Say which day to run with --run-date YYYY-MM-DD: the last day whose events have all landed. ({', '.join(settings.site.sources)} does not say it.)"
+        )
+    return min(known)
+
+
+def _last_landed_day(settings: Settings) -> date:
+    times = [file.file_time.date() for source in sources.of_site(settings) for file in landing.list_files(settings, source) if file.file_time]
+    return max(times, default=date.min)
+
+
+def _refuse_other_sources(settings: Settings) -> None:
+    """Two sites are two homes: their lists must not mix."""
+    files = Lake(settings.lake_dir).snapshot().files("ledger")
+    with duck.connect(settings) as connection:
+        there = {row[0] for row in connection.execute(f"SELECT DISTINCT source FROM {duck.scan(files, LEDGER)}").fetchall()}
+    others = there - set(settings.site.sources)
+    if others:
+        raise SettingsError(
+            f"The home {settings.home} holds {', '.join(sorted(others))}, which is not among site.sources = {', '.join(settings.site.sources)}. "
+            "Set DAWNLIST_HOME to another folder, or name all sources of the site in site.sources."
+        )

@@ -1,0 +1,149 @@
+"""What both serving stores have in common: the record of a publication, the interface, and the audit in SQL that both speak."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import astuple, dataclass, fields
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from dawnlist.columns import SERVING_TABLES
+from dawnlist.errors import PublicationError
+
+if TYPE_CHECKING:
+    import duckdb
+
+SCHEMA: Final = "serving"
+# The items that may be shown: side table of a publication that is being made, dropped before it is seen.
+SERVABLE: Final = "servable_items"
+
+PRIMARY_KEYS: Final = {
+    "recommendations": ("user_id", "rank"),
+    "similar_items": ("item_id", "rank"),
+    "popular_items": ("scope", "scope_value", "rank"),
+    "user_aliases": ("alias_id",),
+}
+# list table -> (the columns that name one list, the columns that hold shown items)
+LISTS: Final = {
+    "recommendations": (("user_id",), ("item_id",)),
+    "similar_items": (("item_id",), ("similar_item_id", "item_id")),
+    "popular_items": (("scope", "scope_value"), ("item_id",)),
+}
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One row of `publications`. Times are UTC without a zone. `content_hash` covers all rows without run ids and clock times."""
+
+    sequence: int
+    run_date: date
+    run_id: str
+    model_version: str | None
+    published_at: datetime
+    expires_at: datetime
+    n_users: int
+    n_recommendations: int
+    n_similar_items: int
+    n_popular_items: int
+    n_user_aliases: int
+    content_hash: str
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows per serving table."""
+        return {table: getattr(self, f"n_{table}") for table in SERVING_TABLES}
+
+
+PUBLICATIONS: Final = {
+    "sequence": "BIGINT",  # 1 = the first publication of this store
+    "run_date": "DATE",
+    "run_id": "VARCHAR",
+    "model_version": "VARCHAR",
+    "published_at": "TIMESTAMP",
+    "expires_at": "TIMESTAMP",
+    "n_users": "BIGINT",
+    "n_recommendations": "BIGINT",
+    "n_similar_items": "BIGINT",
+    "n_popular_items": "BIGINT",
+    "n_user_aliases": "BIGINT",
+    "content_hash": "VARCHAR",  # SHA-256
+}
+PUBLICATION_COLUMNS: Final = ", ".join(field.name for field in fields(Publication))
+
+
+class Store(Protocol):
+    """Where publications go. Both stores keep the same tables, in the schema `serving`."""
+
+    @property
+    def location(self) -> str:
+        """Where the tables are, for people; without a password."""
+
+    def publications(self) -> list[Publication]:
+        """The history, oldest first; empty when nothing was ever published. The last one is what readers see."""
+
+    def replace(self, prepared: Path, publication: Publication) -> None:
+        """Make the tables of the DuckDB file `prepared` the published ones, in one step; `prepared` is used up.
+
+        Raises PublicationError when the audit of what was loaded fails, ServingError when the store cannot be written; then what
+        was published stays.
+        """
+
+    def published(self, connection: "duckdb.DuckDBPyConnection") -> AbstractContextManager[Publication]:
+        """Within the context, `published.serving.<table>` of `connection` are the published tables, all of one publication.
+
+        Raises MissingInputError when nothing was published yet.
+        """
+
+
+def insert_of(publication: Publication, table: str) -> str:
+    """An INSERT of `publication` into `table`, in SQL that both stores speak."""
+    return f"INSERT INTO {table} ({PUBLICATION_COLUMNS}) VALUES ({', '.join(_literal(value) for value in astuple(publication))})"
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
+
+
+def audit(rows_of: Callable[[str], Iterable[Any]], names: dict[str, str], publication: Publication) -> None:
+    """Raise PublicationError unless the loaded tables hold what `publication` says, and nothing that may not be shown.
+
+    `rows_of` runs a query; `names` maps each serving table, and SERVABLE, to the name that it has there.
+    """
+    found = [f"{table} has {count} rows instead of {publication.rows[table]}" for table, count in _counts(rows_of, names) if count != publication.rows[table]]
+    for table, (keys, items) in LISTS.items():
+        for fault, query in _faults(names, table, keys, items):
+            number = int(next(iter(rows_of(query)))[0])
+            if number:
+                found.append(f"{number} {fault} in {table}")
+    repeated = f"SELECT count(*) FROM (SELECT alias_id FROM {names['user_aliases']} GROUP BY alias_id HAVING count(*) > 1) AS repeated"
+    number = int(next(iter(rows_of(repeated)))[0])
+    found += [f"{number} ids lead to more than one person in user_aliases"] if number else []
+    found += [f"{table} is empty" for table in ("recommendations", "popular_items") if not publication.rows[table]]
+    if found:
+        raise PublicationError(
+            f"The lists of {publication.run_date} were not published: {'; '.join(found)}. What was published before stays; "
+            f"run `dawnlist recommend` and `dawnlist publish` for this night again."
+        )
+
+
+def _counts(rows_of: Callable[[str], Iterable[Any]], names: dict[str, str]) -> Iterable[tuple[str, int]]:
+    for table in SERVING_TABLES:
+        yield table, int(next(iter(rows_of(f"SELECT count(*) FROM {names[table]}")))[0])
+
+
+def _faults(names: dict[str, str], table: str, keys: tuple[str, ...], items: tuple[str, ...]) -> Iterable[tuple[str, str]]:
+    key, name = ", ".join(keys), names[table]
+    broken = "min(rank) <> 1 OR max(rank) <> count(*) OR count(DISTINCT rank) <> count(*)"
+    yield "lists whose ranks are not 1, 2, 3 …", f"SELECT count(*) FROM (SELECT {key} FROM {name} GROUP BY {key} HAVING {broken}) AS lists"
+    yield (
+        "lists that name an item twice",
+        f"SELECT count(*) FROM (SELECT {key} FROM {name} GROUP BY {key} HAVING count(DISTINCT {items[0]}) <> count(*)) AS lists",
+    )
+    yield "scores that are no number", f"SELECT count(*) FROM {name} WHERE score IS NULL OR NOT abs(score) < 'infinity'::float8"
+    for column in items:
+        yield (
+            f"rows whose {column} is blocked, unavailable or unknown",
+            f"SELECT count(*) FROM {name} AS shown WHERE NOT EXISTS (SELECT 1 FROM {names[SERVABLE]} AS may WHERE may.item_id = shown.{column})",
+        )

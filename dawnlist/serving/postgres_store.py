@@ -1,0 +1,238 @@
+"""The serving tables in Postgres: loaded beside the published ones, audited there, and swapped in by renaming in one transaction.
+
+Readers see the old tables or the new ones. What roles were granted on a table is granted on its successor.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+from pydantic import SecretStr
+
+from dawnlist.columns import SERVING_TABLES
+from dawnlist.duck import connect, literal
+from dawnlist.errors import DawnlistError, LockedError, MissingInputError, ServingError, SettingsError
+from dawnlist.serving.base import PRIMARY_KEYS, PUBLICATION_COLUMNS, PUBLICATIONS, SCHEMA, SERVABLE, Publication, audit, insert_of
+from dawnlist.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+    from adbc_driver_manager.dbapi import Connection
+
+# DuckDB type -> Postgres type. Keys compare byte by byte, in whatever locale the database is.
+TYPES: Final = {
+    "VARCHAR": 'text COLLATE "C"',
+    "INTEGER": "integer",
+    "BIGINT": "bigint",
+    "DOUBLE": "double precision",
+    "DATE": "date",
+    "TIMESTAMP": "timestamp",
+}
+CONNECT_SECONDS: Final = 10
+BATCH_ROWS: Final = 100_000
+ADVISORY_LOCK: Final = 0x6461776E  # "dawn": one publisher at a time in one database
+PUBLISHER_WAIT: Final = "10s"
+# Below Postgres' deadlock_timeout (1 s): a swap that meets a long reader steps back and tries again instead of being in its way.
+SWAP_LOCK_WAIT: Final = "200ms"
+LOCK_ORDER: Final = ("user_aliases", *(table for table in SERVING_TABLES if table != "user_aliases"))  # as a website reads: alias first, then its list
+SWAP_ATTEMPTS: Final = 150
+SWAP_PAUSE_SECONDS: Final = 0.2
+LOCK_NOT_AVAILABLE: Final = "55P03"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
+UNDEFINED_TABLE: Final = "42P01"
+INVALID_SCHEMA: Final = "3F000"
+
+
+class PostgresStore:
+    """Schema `serving` of the database at `url`. The URL's password appears in no message."""
+
+    def __init__(self, settings: Settings, url: SecretStr) -> None:
+        self._settings = settings
+        self._url = _checked(url.get_secret_value())
+
+    @property
+    def location(self) -> str:
+        parts = urlsplit(self._url)
+        return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}, schema {SCHEMA}"
+
+    def publications(self) -> list[Publication]:
+        with self._connected() as connection:
+            return self._history(connection) if "publications" in _tables(connection) else []
+
+    def replace(self, prepared: Path, publication: Publication) -> None:
+        side = {table: f"{table}__{publication.sequence:06d}" for table in (*SERVING_TABLES, SERVABLE)}
+        with self._connected() as connection, connection.cursor() as cursor:
+            self._begin_publishing(connection)
+            self._load(connection, prepared, side)
+            names = {table: f"{SCHEMA}.{name}" for table, name in side.items()}
+            audit(lambda query: _rows(connection, query), names, publication)
+            for table, key in PRIMARY_KEYS.items():
+                cursor.execute(f"ALTER TABLE {names[table]} ADD CONSTRAINT {side[table]}_key PRIMARY KEY ({', '.join(key)})")
+                cursor.execute(f"ANALYZE {names[table]}")
+            self._swap(connection, side, publication)
+        prepared.unlink()
+
+    @contextmanager
+    def published(self, connection: "duckdb.DuckDBPyConnection") -> Iterator[Publication]:
+        file = self._settings.scratch_dir / f"published-{uuid4().hex}.duckdb"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        connection.execute(f"ATTACH {literal(str(file))} AS published")
+        try:
+            yield self._copy(connection)
+        finally:
+            connection.execute("DETACH published")
+            file.unlink(missing_ok=True)
+
+    def _copy(self, target: "duckdb.DuckDBPyConnection") -> Publication:
+        """Copy the published tables, all of one publication, into `published.serving` of `target`."""
+        target.execute(f"CREATE SCHEMA published.{SCHEMA}")
+        tables = (*SERVING_TABLES, "publications")
+        with self._connected() as connection, connection.cursor() as cursor:
+            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            # Locked before the snapshot is taken: a table that was swapped in after it would look empty.
+            cursor.execute(f"LOCK TABLE {', '.join(f'{SCHEMA}.{table}' for table in tables)} IN ACCESS SHARE MODE")
+            publication = self._history(connection)[-1]
+            for table in tables:
+                columns = SERVING_TABLES.get(table, PUBLICATIONS)
+                target.execute(f"CREATE TABLE published.{SCHEMA}.{table} ({', '.join(f'{name} {kind}' for name, kind in columns.items())})")
+                cursor.execute(f"SELECT {', '.join(columns)} FROM {SCHEMA}.{table}")
+                target.register("published_rows", cursor.fetch_record_batch())
+                target.execute(f"INSERT INTO published.{SCHEMA}.{table} FROM published_rows")
+                target.unregister("published_rows")
+            cursor.execute("COMMIT")
+        return publication
+
+    def _begin_publishing(self, connection: "Connection") -> None:
+        """Keep other publishers out for as long as this connection lives, and clear away what a killed one left."""
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = '{PUBLISHER_WAIT}'")
+            cursor.execute(f"SELECT 1 FROM (SELECT pg_advisory_lock({ADVISORY_LOCK})) AS held")
+            cursor.fetchall()
+            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            cursor.execute(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.publications ({_columns(PUBLICATIONS)}, PRIMARY KEY (sequence))")
+            for table in _tables(connection):
+                if re.fullmatch(rf"({'|'.join((*SERVING_TABLES, SERVABLE))})__\d+", table):
+                    cursor.execute(f"DROP TABLE {SCHEMA}.{table}")
+
+    def _load(self, connection: "Connection", prepared: Path, side: dict[str, str]) -> None:
+        with connect(self._settings, prepared, read_only=True) as source, connection.cursor() as cursor:
+            for table, name in side.items():
+                cursor.execute(f"CREATE TABLE {SCHEMA}.{name} ({_columns(SERVING_TABLES.get(table, {'item_id': 'VARCHAR'}))})")
+                reader = source.sql(f"FROM {SCHEMA}.{table}").to_arrow_reader(BATCH_ROWS)
+                cursor.adbc_ingest(name, reader, mode="append", db_schema_name=SCHEMA)
+
+    def _swap(self, connection: "Connection", side: dict[str, str], publication: Publication) -> None:
+        """Rename the side tables over the published ones, and write the history, in one transaction."""
+        from adbc_driver_manager import Error
+
+        for attempt in range(1, SWAP_ATTEMPTS + 1):
+            try:
+                self._swap_once(connection, side, publication)
+            except Error as error:
+                with connection.cursor() as cursor:
+                    cursor.execute("ROLLBACK")
+                if error.sqlstate != LOCK_NOT_AVAILABLE or attempt == SWAP_ATTEMPTS:
+                    raise
+                time.sleep(SWAP_PAUSE_SECONDS)
+            else:
+                return
+
+    def _swap_once(self, connection: "Connection", side: dict[str, str], publication: Publication) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute(f"SET LOCAL lock_timeout = '{SWAP_LOCK_WAIT}'")
+            existing = [table for table in LOCK_ORDER if table in _tables(connection)]
+            for table in existing:
+                cursor.execute(f"LOCK TABLE {SCHEMA}.{table} IN ACCESS EXCLUSIVE MODE")
+            for table in existing:
+                for (grant,) in _rows(connection, _grants(table, side[table])):
+                    cursor.execute(grant)
+                cursor.execute(f"DROP TABLE {SCHEMA}.{table}")
+            for table in SERVING_TABLES:
+                cursor.execute(f"ALTER TABLE {SCHEMA}.{side[table]} RENAME TO {table}")
+            cursor.execute(f"DROP TABLE {SCHEMA}.{side[SERVABLE]}")
+            cursor.execute(insert_of(publication, f"{SCHEMA}.publications"))
+            cursor.execute("COMMIT")
+
+    def _history(self, connection: "Connection") -> list[Publication]:
+        rows = _rows(connection, f"SELECT {PUBLICATION_COLUMNS} FROM {SCHEMA}.publications ORDER BY sequence")
+        return [Publication(*row) for row in rows]
+
+    @contextmanager
+    def _connected(self) -> "Iterator[Connection]":
+        """A connection that commits each statement; its errors become errors for people."""
+        from adbc_driver_manager import Error
+        from adbc_driver_postgresql import dbapi
+
+        try:
+            connection = dbapi.connect(self._url, autocommit=True)
+        except Error as error:
+            raise ServingError(
+                f"Cannot reach the serving database {self.location}: {_reason(error)} Check DAWNLIST_SERVING__URL and whether the server runs."
+            ) from None
+        try:
+            yield connection
+        except Error as error:
+            raise self._explained(error) from None
+        finally:
+            connection.close()
+
+    def _explained(self, error: Any) -> DawnlistError:
+        if error.sqlstate == LOCK_NOT_AVAILABLE:
+            return LockedError(f"Another publication or a long reading transaction holds {self.location}. Run this again when it has ended.")
+        if error.sqlstate in (UNDEFINED_TABLE, INVALID_SCHEMA):
+            return MissingInputError(f"Nothing has been published to {self.location} yet: run `dawnlist publish` first.")
+        return ServingError(f"The serving database {self.location} refused: {_reason(error)} What was published before stays.")
+
+
+def _checked(url: str) -> str:
+    """`url` with a limit to how long connecting may take. Raises SettingsError, which does not repeat it, when it is malformed."""
+    try:
+        parts = urlsplit(url)
+        malformed = parts.scheme not in ("postgresql", "postgres") or bool(re.search("%(?![0-9A-Fa-f]{2})", url)) or parts.netloc.count("@") > 1
+        _ = parts.port  # a port that is no number raises
+    except ValueError:
+        malformed = True
+    if malformed:
+        raise SettingsError(
+            "Setting serving.url (DAWNLIST_SERVING__URL) must be postgresql://user:password@host:port/database; "
+            "write special characters of the password as %XX."
+        )
+    if "connect_timeout=" in parts.query:
+        return url
+    return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, f"connect_timeout={CONNECT_SECONDS}")))))
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of the driver's message, when it is one that cannot repeat the URL or a row."""
+    text = str(error).splitlines()[0].strip()
+    known = re.search(r"(connection to server .*|could not translate host name .*|ERROR: .*|FATAL: .*)", text)
+    return f"{known.group(1).rstrip('.')}." if known else "the driver did not say why."
+
+
+def _columns(columns: dict[str, str]) -> str:
+    return ", ".join(f"{name} {TYPES[kind]}" for name, kind in columns.items())
+
+
+def _tables(connection: "Connection") -> set[str]:
+    return {str(name) for (name,) in _rows(connection, f"SELECT tablename FROM pg_tables WHERE schemaname = '{SCHEMA}'")}
+
+
+def _grants(table: str, successor: str) -> str:
+    """A query for the GRANT statements that give `successor` the rights that `table` has."""
+    return (
+        f"SELECT format('GRANT %s ON {SCHEMA}.{successor} TO %s', acl.privilege_type, "
+        f"CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END) "
+        f"FROM pg_class AS class CROSS JOIN LATERAL aclexplode(class.relacl) AS acl "
+        f"WHERE class.oid = to_regclass('{SCHEMA}.{table}') AND acl.grantee <> class.relowner ORDER BY 1"
+    )
+
+
+def _rows(connection: "Connection", query: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()

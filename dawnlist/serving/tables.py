@@ -1,0 +1,115 @@
+"""The serving tables of a night, made in a DuckDB file aside.
+
+Lists keep their order; an item that is blocked or unavailable is left out of `similar_items` and `popular_items`, and the ranks
+close up. `recommendations` is taken as it is: the policies have been applied, and the audit refuses what slipped through.
+"""
+
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from dawnlist.columns import SERVING_TABLES
+from dawnlist.duck import identifier, literal, scan
+from dawnlist.serving.base import PRIMARY_KEYS, SCHEMA, SERVABLE, Publication
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from dawnlist.lake import Snapshot
+
+DAY: Final = timedelta(days=1)
+# Left out of the content hash: they differ between two runs of the same night.
+OF_THE_RUN: Final = ("run_id", "published_at")
+
+
+def prepare(
+    connection: "duckdb.DuckDBPyConnection", night: "Snapshot", *, run_date: date, sequence: int, run_id: str, published_at: datetime, expires_at: datetime
+) -> Publication:
+    """Create the serving tables of the night of `run_date` in schema `serving` of `connection`, ordered by their keys, and return their publication.
+
+    `night` is the state of the night's tables. Raises MissingInputError when one of them is missing.
+    """
+    connection.execute(f"CREATE SCHEMA {SCHEMA}")
+    for table, query in _queries(night, run_date).items():
+        stamp = {"run_id": literal(run_id), "published_at": literal(f"{published_at}"), "expires_at": literal(f"{expires_at}")}
+        wanted = SERVING_TABLES.get(table, {"item_id": "VARCHAR"})
+        columns = ", ".join(f"CAST({stamp.get(name, identifier(name))} AS {kind}) AS {identifier(name)}" for name, kind in wanted.items())
+        order = ", ".join(PRIMARY_KEYS.get(table, ("item_id",)))
+        connection.execute(f"CREATE TABLE {SCHEMA}.{table} AS SELECT {columns} FROM ({query}) ORDER BY {order}")
+    counts = {table: _one(connection, f"SELECT count(*) FROM {SCHEMA}.{table}") for table in SERVING_TABLES}
+    return Publication(
+        sequence=sequence,
+        run_date=run_date,
+        run_id=run_id,
+        model_version=_one(connection, f"SELECT max(model_version) FROM {SCHEMA}.recommendations"),
+        published_at=published_at,
+        expires_at=expires_at,
+        n_users=_one(connection, f"SELECT count(DISTINCT user_id) FROM {SCHEMA}.recommendations"),
+        **{f"n_{table}": count for table, count in counts.items()},
+        content_hash=content_hash(connection, SCHEMA),
+    )
+
+
+def expiry(run_date: date, expires_days: int) -> datetime:
+    """When the lists of `run_date` are no longer to be shown: so many days after the end of that day."""
+    return datetime(run_date.year, run_date.month, run_date.day) + DAY + timedelta(days=expires_days)
+
+
+def content_hash(connection: "duckdb.DuckDBPyConnection", schema: str) -> str:
+    """SHA-256 over all rows without run ids and clock times: equal content, equal hash, whatever the order of the rows.
+
+    Each row is hashed, and the hashes of a table are joined by exclusive or: its rows are all different, since they have a key.
+    """
+    digest = sha256()
+    for table, columns in SERVING_TABLES.items():
+        row = ", ".join(f"coalesce({identifier(name)}::VARCHAR, chr(1))" for name in columns if name not in OF_THE_RUN)
+        rows = connection.execute(f"SELECT count(*), bit_xor(md5_number(concat_ws(chr(31), {row}))) FROM {schema}.{table}").fetchone()
+        digest.update(f"{table} {rows}\n".encode())
+    return digest.hexdigest()
+
+
+def _queries(night: "Snapshot", run_date: date) -> dict[str, str]:
+    """Serving table -> the query that makes its rows from the night's tables, without run id and times."""
+
+    def read(table: str, stage: str) -> str:
+        night.require(table, stage=stage)
+        return scan(files_of(night, table, run_date), _NIGHT_COLUMNS[table])
+
+    items, persons = read("dim_items", "transform"), read("persons", "transform")
+    recommendations, similar, popular = (read(table, "recommend") for table in ("recommendations", "similar_items", "popular_items"))
+    servable = f"SELECT item_id FROM {items} WHERE is_available IS NOT FALSE AND is_blocked IS NOT TRUE"
+    return {
+        "recommendations": f"SELECT person_id AS user_id, * EXCLUDE (person_id) FROM {recommendations}",
+        "similar_items": f"SELECT * EXCLUDE (rank), NULL AS model_version, {_closed_up('item_id')} FROM {similar} AS shown "
+        f"SEMI JOIN ({servable}) AS origin ON origin.item_id = shown.item_id SEMI JOIN ({servable}) AS target ON target.item_id = shown.similar_item_id",
+        "popular_items": f"SELECT * EXCLUDE (rank), {_closed_up('scope, scope_value')} FROM {popular} AS shown "
+        f"SEMI JOIN ({servable}) AS may ON may.item_id = shown.item_id",
+        "user_aliases": f"SELECT alias_id, person_id AS user_id FROM {persons} UNION "
+        f"SELECT person_id, person_id FROM {recommendations} AS listed ANTI JOIN {persons} AS known ON known.alias_id = listed.person_id",
+        SERVABLE: servable,
+    }
+
+
+def _closed_up(keys: str) -> str:
+    return f"row_number() OVER (PARTITION BY {keys} ORDER BY rank) AS rank"
+
+
+def files_of(night: "Snapshot", table: str, run_date: date) -> list[Path]:
+    """The files of a night's table that hold `run_date`: tables that are also made for training cuts have one partition a date."""
+    return [night.root / file.path for file in night.data_files(table) if file.partition in ("", run_date.isoformat())]
+
+
+# The columns that the queries need of a table that has no file: a site without people or without neighbours is no error.
+_NIGHT_COLUMNS: Final[dict[str, dict[str, str]]] = {
+    "dim_items": {"item_id": "VARCHAR", "is_available": "BOOLEAN", "is_blocked": "BOOLEAN"},
+    "persons": {"alias_id": "VARCHAR", "person_id": "VARCHAR"},
+    "recommendations": {"person_id": "VARCHAR"} | {name: kind for name, kind in SERVING_TABLES["recommendations"].items() if name != "user_id"},
+    "similar_items": {name: kind for name, kind in SERVING_TABLES["similar_items"].items() if name != "model_version"},
+    "popular_items": dict(SERVING_TABLES["popular_items"]),
+}
+
+
+def _one(connection: "duckdb.DuckDBPyConnection", query: str) -> Any:
+    row = connection.execute(query).fetchone()
+    return row[0] if row else None

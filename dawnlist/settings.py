@@ -1,0 +1,281 @@
+"""One typed settings object: command line over environment over dawnlist.toml over the defaults below.
+
+Environment variables are `DAWNLIST_` and the setting's path, joined by two underscores: `DAWNLIST_SPARK__MASTER`. A key that no
+setting has is refused, in the file and in the environment alike. Secrets come from the environment or from a file, never from
+the TOML. Defaults live here and nowhere else.
+"""
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from dawnlist.errors import SettingsError
+
+PROJECT = Path(__file__).resolve().parent.parent
+PREFIX = "DAWNLIST_"
+DELIMITER = "__"
+# Read by the tests and by the settings' own loading, not settings themselves.
+OTHER_VARIABLES = frozenset({"DAWNLIST_REAL_DATA", "DAWNLIST_CONFIG"})
+SECRETS = frozenset({("privacy", "key"), ("serving", "url"), ("airflow", "alert_url")})
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Site(_Section):
+    """The site that this home serves."""
+
+    sources: tuple[str, ...] = Field(("store",), description="the sources of this site: files in config/sources, without .yml", min_length=1)
+    timezone: str = Field("UTC", description="the zone of local dates in reports and marts (IANA name)")
+
+
+class Privacy(_Section):
+    key: SecretStr | None = Field(None, description="the key of the pseudonyms, at least 16 characters; else it is read from key_file")
+    key_file: Path | None = Field(None, description="file that holds the key, readable by its owner only; default: <home>/secrets/pseudonym.key")
+
+    @field_validator("key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < 16:
+            raise ValueError("the key must have at least 16 characters")
+        return key
+
+
+class Ingest(_Section):
+    max_lateness_days: int = Field(30, ge=0, description="a row that lands later than this after its event goes to quarantine")
+    grace_minutes: int = Field(60, ge=0, description="an hour without files is waited for this long, then taken as empty")
+
+
+class Gate(_Section):
+    max_quarantined_share: float = Field(0.05, ge=0, le=1, description="a batch with a larger share of unreadable rows is kept out")
+    max_unknown_items_share: float = Field(0.5, ge=0, le=1, description="warn when more of the events name an item that no catalogue has")
+    min_volume_share: float = Field(0.2, ge=0, description="a day with less than this share of the median of the days before it is warned about")
+    max_stale_days: int = Field(7, ge=0, description="the night stops when the newest event is older than this")
+
+
+class Segments(_Section):
+    min_clusters: int = Field(3, ge=2)
+    max_clusters: int = Field(8, ge=2)
+
+
+class Candidates(_Section):
+    per_source: int = Field(30, ge=1, description="candidates that each source may propose per user")
+    popular: int = Field(20, ge=1, description="popular items proposed per window")
+    similar_items: int = Field(20, ge=1, description="neighbours kept per item")
+    als_factors: int = Field(64, ge=1)
+    als_iterations: int = Field(12, ge=1)
+    als_regularisation: float = Field(0.05, gt=0)
+    als_alpha: float = Field(10.0, gt=0, description="confidence of an interaction is 1 + alpha * weight (Hu, Koren & Volinsky 2008)")
+    max_items_per_user: int = Field(100, ge=2, description="item-to-item counts at most this many of a user's newest items")
+    half_life_days: float | None = Field(None, gt=0, description="an interaction counts half after so many days; default: from how fast the items age")
+    similarity_shrinkage: float = Field(20.0, ge=0, description="added below the fraction of the cosine: similarities with little support count less")
+
+
+class Ranker(_Section):
+    trees: int = Field(200, ge=1)
+    leaves: int = Field(15, ge=2)
+    learning_rate: float = Field(0.08, gt=0)
+    early_stopping: int = Field(20, ge=1)
+    max_candidates: int = Field(40, ge=1, description="candidates per user that the ranker scores: the first ones by reciprocal rank fusion of their sources")
+    max_training_users: int = Field(40_000, ge=10, description="users with labels that the ranker is trained on, chosen by hash")
+    max_evaluation_users: int = Field(20_000, ge=10, description="users of the held-out slice that the lists are compared on, chosen by hash")
+
+
+class Recommend(_Section):
+    list_length: int = Field(20, ge=1)
+    max_per_category: int = Field(0, ge=0, description="items of one category on a list; 0 = no limit")
+    expires_days: int = Field(3, ge=1, description="a published row is not to be shown after this many days")
+
+
+class Serving(_Section):
+    url: SecretStr | None = Field(None, description="postgresql://… of the serving database; default: the DuckDB file <home>/serving/lists.duckdb")
+
+
+class Export(_Section):
+    part_rows: int = Field(50_000, ge=1, description="documents per file of the CMS bundle")
+    keep_bundles: int = Field(7, ge=1, description="CMS bundles that are kept; older ones are removed after an export")
+
+
+class Spark(_Section):
+    master: str = "local[*]"
+    driver_memory: str = "3g"
+    shuffle_partitions: int = Field(8, ge=1)
+
+
+class DuckDB(_Section):
+    threads: int = Field(0, ge=0, description="0 = one per core")
+    memory_limit: str = "4GB"
+
+
+class Airflow(_Section):
+    port: int = Field(8080, ge=1, le=65535)
+    deadline_hour: int = Field(6, ge=0, le=23, description="the watchdog looks at this UTC hour whether the night has started")
+    start_incomplete_nights: bool = Field(False, description="the watchdog starts a night whose hours are not all in")
+    alert_url: SecretStr | None = Field(None, description="a failed task is POSTed here as JSON (a chat's or pager's webhook); default: only logged")
+
+
+class Retention(_Section):
+    nights: int = Field(14, ge=1, description="nights whose tables are kept")
+    table_versions: int = Field(30, ge=2, description="versions of the lake's tables that are kept")
+
+
+class Settings(BaseSettings):
+    """All settings. Build it with `load`, which turns mistakes into SettingsError."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter=DELIMITER, extra="forbid", frozen=True, env_ignore_empty=True)
+
+    home: Path = Field(PROJECT / "var", description="the folder of everything that a run makes; DAWNLIST_HOME moves it")
+    landing: Path | None = Field(None, description="where files land, one folder a source; default: <home>/landing/<source>")
+    sources_dir: Path = Field(PROJECT / "config" / "sources", description="one YAML file per source")
+    seed: int = Field(20_170_310, ge=0, description="seed of everything that is random")
+    site: Site = Site()
+    privacy: Privacy = Privacy()
+    ingest: Ingest = Ingest()
+    gate: Gate = Gate()
+    segments: Segments = Segments()
+    candidates: Candidates = Candidates()
+    ranker: Ranker = Ranker()
+    recommend: Recommend = Recommend()
+    serving: Serving = Serving()
+    export: Export = Export()
+    spark: Spark = Spark()
+    duckdb: DuckDB = DuckDB()
+    airflow: Airflow = Airflow()
+    retention: Retention = Retention()
+
+    @field_validator("home", "landing", "sources_dir")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _toml_source(settings_cls)
+
+    @property
+    def lake_dir(self) -> Path:
+        return self.home / "lake"
+
+    @property
+    def staged_dir(self) -> Path:
+        return self.lake_dir / "staged"
+
+    @property
+    def runs_dir(self) -> Path:
+        return self.home / "runs"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.home / "models"
+
+    @property
+    def warehouse_file(self) -> Path:
+        return self.home / "warehouse" / "build.duckdb"
+
+    @property
+    def serving_file(self) -> Path:
+        return self.home / "serving" / "lists.duckdb"  # not serving.duckdb: the catalogue would be called like its schema
+
+    @property
+    def analytics_file(self) -> Path:
+        return self.home / "analytics" / "analytics.duckdb"
+
+    @property
+    def exports_dir(self) -> Path:
+        return self.home / "exports" / "cms"
+
+    @property
+    def data_docs_dir(self) -> Path:
+        return self.home / "data_docs"
+
+    @property
+    def scratch_dir(self) -> Path:
+        return self.home / "tmp"
+
+    def landing_dir(self, source: str) -> Path:
+        """The folder that `source`'s files land in."""
+        return self.landing or self.home / "landing" / source
+
+    def night_dir(self, run_date: Any) -> Path:
+        """The tables of the night of `run_date`."""
+        return self.home / "nights" / f"{run_date}"
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with these top-level fields replaced."""
+        return self.model_copy(update=changes)
+
+
+def config_file() -> Path:
+    """dawnlist.toml: the file that DAWNLIST_CONFIG names, else the project's."""
+    return Path(os.environ.get("DAWNLIST_CONFIG") or PROJECT / "config" / "dawnlist.toml")
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings of this process; `overrides` come from the command line. Raises SettingsError for anything that is no setting."""
+    _refuse_unknown_variables()
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from error
+
+
+def _toml_source(settings_cls: type[BaseSettings]) -> PydanticBaseSettingsSource:
+    from pydantic_settings import InitSettingsSource
+
+    path = config_file()
+    if not path.exists() and "DAWNLIST_CONFIG" not in os.environ:
+        return InitSettingsSource(settings_cls, {})
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"Cannot read the settings file {path}: {error.strerror}. Check DAWNLIST_CONFIG.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is no valid TOML: {error}.") from error
+    for section, name in SECRETS:
+        if name in document.get(section, {}):
+            raise SettingsError(f"{path}: {section}.{name} is a secret. Take it out of the file and set {_variable(section, name)} in the environment.")
+    return InitSettingsSource(settings_cls, document)
+
+
+def _variable(*path: str) -> str:
+    return PREFIX + DELIMITER.join(path).upper()
+
+
+def _known_variables(model: type[BaseModel] = Settings, path: tuple[str, ...] = ()) -> set[str]:
+    known = set()
+    for name, field in model.model_fields.items():
+        known.add(_variable(*path, name))
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            known |= _known_variables(field.annotation, (*path, name))
+    return known
+
+
+def _refuse_unknown_variables() -> None:
+    known = _known_variables() | OTHER_VARIABLES
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            close = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise SettingsError(f"The environment variable {name} is no setting.{hint} Unset it, or see `dawnlist settings`.")
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        path = tuple(str(part) for part in problem["loc"])
+        what = "no such setting" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+        lines.append(f"Setting {'.'.join(path)}: {what} (environment: {_variable(*path)}, file: {config_file()}).")
+    return "\n".join(lines)

@@ -1,0 +1,37 @@
+"""The stages, in the order of a night, and the one way to call them."""
+
+import importlib
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any, Final
+
+from dawnlist.locks import exclusive
+from dawnlist.settings import Settings
+from dawnlist.stages.base import Interval, StageResult
+
+LOADING: Final = ("ingest", "validate")
+NIGHT: Final = ("open", "transform", "segment", "train", "recommend", "publish", "export")
+STAGES: Final = LOADING + NIGHT
+
+
+def execute(
+    settings: Settings, stage: str, interval: Interval, *, run_id: str, wait_seconds: float = 0.0, is_locked: bool = False, **options: Any
+) -> StageResult:
+    """Run one stage and keep its result in the run record of the interval.
+
+    Loading (hour by hour) and the night exclude their own kind only: hourly ingest goes on beside a night. A caller that holds the
+    lock already says so by `is_locked`; `options` are the stage's own. Raises LockedError when another process holds the lock for longer than `wait_seconds`.
+    """
+    module = importlib.import_module(f"dawnlist.stages.{stage}")
+    with ExitStack() as stack:
+        if not is_locked:
+            stack.enter_context(lock(settings, stage, wait_seconds=wait_seconds))
+        result: StageResult = module.run(settings, interval, run_id=run_id, **options)
+        result.run_id = run_id
+        result.save(settings)
+        return result
+
+
+def lock(settings: Settings, stage: str, *, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
+    """The lock that `stage` runs under."""
+    name = stage if stage in LOADING else "night"
+    return exclusive(settings.home / "locks" / f"{name}.lock", wait_seconds=wait_seconds)

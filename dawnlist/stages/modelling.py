@@ -1,0 +1,64 @@
+"""What train and recommend share: the night's tables as the models' input, and Spark's candidates."""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+from dawnlist.lake import Lake, Snapshot
+from dawnlist.settings import Settings
+from dawnlist.sources import of_site
+from dawnlist.stages.base import DAY
+from models.inputs import CANDIDATES, MARTS, Cut, Inputs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POINTER: Final = "model.json"  # in the night's folder: the version of the model that the night uses
+
+
+def cut_of(settings: Settings, run_date: date, *, horizons_back: int) -> Cut:
+    """The cut so many label windows before the run date, with the rules of the site's first source."""
+    source = of_site(settings)[0]
+    as_of = run_date - horizons_back * source.horizon_days * DAY
+    return Cut(as_of, source.horizon_days, source.exclude_seen, source.exclude_bought, is_serving=horizons_back == 0)
+
+
+def inputs_of(tables: Snapshot, as_of: date) -> Inputs:
+    """The marts, and the candidates of `as_of` as far as there are any. Raises MissingInputError where transform has not run."""
+    files: dict[str, Sequence[Path]] = {mart: tables.require(mart, stage="transform") for mart in MARTS}
+    return Inputs(files | {table: tables.files(table, since=as_of, until=as_of + DAY) for table in CANDIDATES})
+
+
+def make_candidates(settings: Settings, tables: Lake, cuts: Mapping[Cut, Sequence[str] | None], *, run_id: str) -> dict[str, int]:
+    """Write the candidates of each cut for its persons (None: everybody; none for nobody) into the night. Returns rows per table, summed over the cuts."""
+    from spark_jobs import candidates
+    from spark_jobs.session import session
+
+    wanted = {cut: persons for cut, persons in cuts.items() if persons is None or persons}
+    snapshot = tables.snapshot()
+    marts = {name: snapshot.require(name, stage="transform") for name in ("fct_interactions", "dim_items")}
+    counts: dict[str, int] = {}
+    if not wanted or not marts["fct_interactions"]:
+        return counts
+    with session(settings) as spark:
+        for cut, persons in wanted.items():
+            found = candidates.run(
+                spark,
+                settings,
+                interactions=marts["fct_interactions"],
+                items=marts["dim_items"],
+                as_of=cut.as_of,
+                tables=tables,
+                run_id=run_id,
+                exclude_seen=cut.exclude_seen,
+                exclude_bought=cut.exclude_bought,
+                persons=persons,
+            )
+            counts = {name: counts.get(name, 0) + found.get(name, 0) for name in {*counts, *found}}
+    return dict(sorted(counts.items()))
+
+
+def threads_of(settings: Settings) -> int:
+    """Threads of DuckDB and LightGBM: the setting, else one per core."""
+    return settings.duckdb.threads or os.cpu_count() or 1

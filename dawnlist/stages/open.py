@@ -1,0 +1,32 @@
+"""open: the day-level suites pass -> the night pins the lake."""
+
+import time
+
+from dawnlist import validation
+from dawnlist.lake import Lake
+from dawnlist.locks import exclusive
+from dawnlist.settings import Settings
+from dawnlist.stages import gate
+from dawnlist.stages.base import Interval, Night, StageResult
+
+WRITER_WAIT_SECONDS = 600
+
+
+def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
+    """Check freshness and volume of every source, then pin the lake for the night of the interval's run date.
+
+    Raises GateError, and leaves the night as it was, when a source has no events or only old ones. It holds the lake's writer lock, so
+    that the night pins the state that was checked. `rows_in` and `rows_out` count the events of the pinned state.
+    """
+    started = time.monotonic()
+    result = StageResult("open", interval.key)
+    with exclusive(settings.lake_dir / ".writer.lock", wait_seconds=WRITER_WAIT_SECONDS):
+        lake = Lake(settings.lake_dir).snapshot()
+        verdicts = [validation.check_day(settings, lake, source, run_date=interval.run_date, run_id=run_id) for source in settings.site.sources]
+        result.notes += gate.decide(settings, verdicts, f"The night of {interval.run_date}", run_date=interval.run_date, run_id=run_id)
+        night = Night.open(settings, interval.run_date, run_id=run_id)
+    result.rows_in = result.rows_out = night.lake.rows("events")
+    result.counts = {table: night.lake.rows(table) for table in sorted(night.lake.tables)}
+    result.metrics = {"lake_version": night.lake_version, "checks": sum(len(verdict.results) for verdict in verdicts)}
+    result.seconds = time.monotonic() - started
+    return result

@@ -1,0 +1,84 @@
+"""recommend: candidates as of the run date, ranked and filtered: a list for everybody, and the popular lists of all scopes."""
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from dawnlist import validation
+from dawnlist.data_docs import build_docs
+from dawnlist.duck import connect
+from dawnlist.errors import MissingInputError
+from dawnlist.lake import DataFile, Lake
+from dawnlist.settings import Settings
+from dawnlist.stages import gate
+from dawnlist.stages.base import Interval, Night, StageResult
+from dawnlist.stages.modelling import POINTER, cut_of, inputs_of, make_candidates, threads_of
+from models import frame, lists, popular, registry
+from models.inputs import listed_persons
+
+if TYPE_CHECKING:
+    import duckdb
+
+STAGE = "recommend"
+BUCKET_PERSONS = 20_000  # with 40 candidates each, the frame of a bucket takes about 0.5 GB
+
+
+def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
+    """Write recommendations and popular_items of the night of `interval.run_date` in one commit, after Spark's candidates and similar items.
+
+    `rows_in` counts persons, `rows_out` recommendations. Raises MissingInputError where transform or train has not run, CorruptedError where the model was changed,
+    GateError where the lists did not pass: the night's lists then stay as they were.
+    """
+    started = time.monotonic()
+    night = Night.load(settings, interval.run_date)
+    model = registry.load(settings.models_dir, _version(settings, night))
+    cut = cut_of(settings, night.run_date, horizons_back=0)
+    counts = make_candidates(settings, night.tables, {cut: None}, run_id=run_id)
+    before = night.tables.snapshot()
+    inputs = inputs_of(before, cut.as_of)
+    with connect(settings) as connection:
+        persons = listed_persons(connection, inputs)
+        frame.prepare(connection, inputs, cut, persons, settings.candidates)
+        popular.create_scope_lists(connection, inputs, cut, window=model.metadata["window"])
+        lists.create_fallback(connection, inputs)
+        changes = {
+            "recommendations": _recommendations(connection, settings, night.tables, model, len(persons)),
+            "popular_items": [night.tables.write(connection, "popular_items", lists.popular_items(length=settings.recommend.list_length))],
+        }
+    made = {name: [file for file in files if file] for name, files in changes.items()}
+    made |= {} if "similar_items" in before else {"similar_items": []}  # a site without a single interaction
+    preview = night.tables.preview(made, run_id=run_id)
+    verdicts = validation.check_recommendations(settings, preview, run_date=night.run_date, run_id=run_id, exclude_bought=cut.exclude_bought)
+    notes = gate.decide(settings, verdicts, f"The lists of {night.run_date}", run_date=night.run_date, run_id=run_id)
+    build_docs(settings, night.run_date)
+    tables = night.tables.commit(made, run_id=run_id)
+    return StageResult(
+        stage=STAGE,
+        interval=interval.key,
+        rows_in=tables.rows("dim_users"),
+        rows_out=tables.rows("recommendations"),
+        seconds=time.monotonic() - started,
+        paths=[str(path) for name in changes for path in tables.files(name)],
+        counts=counts | {"n_ranked_persons": len(persons)} | {name: tables.rows(name) for name in changes},
+        metrics={"model_version": model.version, "served": model.metadata["served"]},
+        notes=notes,
+    )
+
+
+def _recommendations(connection: "duckdb.DuckDBPyConnection", settings: Settings, tables: Lake, model: registry.Model, n_persons: int) -> list[DataFile | None]:
+    """One file per bucket of persons with a history, and one of everybody else."""
+    order = lists.Order.of(model, keep=settings.ranker.max_candidates)
+    length = settings.recommend.list_length
+    files = []
+    for first, last in lists.buckets(n_persons, BUCKET_PERSONS):
+        lists.score(connection, order, first=first, last=last, threads=threads_of(settings))
+        query = lists.personal(first=first, last=last, length=length, per_category=settings.recommend.max_per_category, model_version=model.version)
+        files.append(tables.write(connection, "recommendations", query))
+    return [*files, tables.write(connection, "recommendations", lists.others(length=length, model_version=model.version))]
+
+
+def _version(settings: Settings, night: Night) -> str:
+    try:
+        return str(json.loads((settings.night_dir(night.run_date) / POINTER).read_text(encoding="utf-8"))["version"])
+    except FileNotFoundError:
+        raise MissingInputError(f"The night of {night.run_date} has no model: run `dawnlist train --run-date {night.run_date}` first.") from None

@@ -1,0 +1,42 @@
+"""transform: resolve the persons, build the warehouse with dbt, and write the marts into the night's tables."""
+
+import time
+
+from dawnlist import identity, sources, validation, warehouse
+from dawnlist.duck import connect
+from dawnlist.settings import Settings
+from dawnlist.stages import gate
+from dawnlist.stages.base import DAY, Interval, Night, StageResult
+
+STAGE = "transform"
+
+
+def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
+    """Build the night of `interval.run_date` from the lake that it pinned. `rows_in` counts its events, `rows_out` the rows of all marts.
+
+    Raises MissingInputError when the night was not opened, TransformError when a model or a test fails, and GateError when
+    a suite does: the night's tables then stay as they were.
+    """
+    started = time.monotonic()
+    night = Night.load(settings, interval.run_date)
+    with connect(settings) as connection:
+        persons = identity.resolve(connection, night.lake, night.run_date, night.tables)
+    warehouse.build(settings, warehouse.plan(night.lake, persons, night.tables, night.run_date, sources.of_site(settings)))
+    with connect(settings, settings.warehouse_file, read_only=True) as connection:
+        marts = warehouse.write_marts(connection, night.tables)
+    changes = {"persons": [persons] if persons else [], **marts}
+    verdicts = validation.check_marts(settings, night.tables.preview(changes, run_id=run_id), run_date=night.run_date, run_id=run_id)
+    notes = gate.decide(settings, verdicts, f"The marts of {night.run_date}", run_date=night.run_date, run_id=run_id)
+    snapshot = night.tables.commit(changes, run_id=run_id)
+
+    end = (interval.run_date + DAY).isoformat()
+    return StageResult(
+        stage=STAGE,
+        interval=interval.key,
+        rows_in=sum(file.rows for file in night.lake.data_files("events") if file.partition < end),
+        rows_out=sum(snapshot.rows(mart) for mart in warehouse.MARTS),
+        seconds=time.monotonic() - started,
+        paths=[str(settings.warehouse_file), *(str(path) for mart in warehouse.MARTS for path in snapshot.files(mart))],
+        counts={table: snapshot.rows(table) for table in ("persons", *warehouse.MARTS)},
+        notes=notes,
+    )

@@ -1,0 +1,145 @@
+"""The gate: runs the suites of `expectations/` with Great Expectations on DuckDB, over views of Parquet files.
+
+GX takes seconds to import, so everything here imports it late. No value of the data gets into a verdict, only counts and aggregates.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dawnlist import duck
+from dawnlist.columns import GATE_RESULTS, LAKE_TABLES, ORIGIN
+from dawnlist.data_docs import build_docs, keep_document
+from dawnlist.lake import Lake, Snapshot
+from dawnlist.row_rules import RowRule, rules_of
+from dawnlist.verdicts import GateResult, Verdict, verdict_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from dawnlist.settings import Settings
+
+__all__ = ["GateResult", "RowRule", "Verdict", "build_docs", "check", "check_day", "check_marts", "check_recommendations", "row_rules", "save"]
+
+MARTS = (
+    "dim_users",
+    "dim_items",
+    "fct_interactions",
+    "fct_sessions",
+    "fct_orders",
+    "feat_user_rfm",
+    "feat_user_activity",
+    "feat_item_popularity",
+    "feat_popular_items",
+)
+LISTS = ("recommendations", "similar_items", "popular_items")
+MODULES = {name: name for name in ("events", "items", "customers", "consents", "day")} | dict.fromkeys(MARTS, "marts") | dict.fromkeys(LISTS, "recommendations")
+
+
+def row_rules(suite: str) -> list[RowRule]:
+    """The row expectations of `suite` as SQL conditions, in the suite's order; none for a suite without any."""
+    from expectations.kinds import ROW_REASON
+
+    module = _module(suite)
+    return rules_of(module.rows(), meta_key=ROW_REASON) if hasattr(module, "rows") else []
+
+
+def check(
+    settings: "Settings",
+    suite: str,
+    tables: Mapping[str, Sequence[Path]],
+    *,
+    source: str,
+    checked_for: datetime,
+    run_id: str,
+    parameters: Mapping[str, Any] | None = None,
+) -> Verdict:
+    """Run `suite` over Parquet files.
+
+    tables: table -> its files: the guarded table, named like the suite, and those that it refers to. A table without files counts as not there;
+    of a guarded table without rows only the expectations of its row count are checked.
+    """
+    from dawnlist import gx_duckdb
+    from expectations.kinds import ROW_REASON, Scope
+
+    module = _module(suite)
+    there = frozenset(name for name, files in tables.items() if files)
+    scope = Scope(suite, source, checked_for, settings, there, parameters or {})
+    with duck.connect(settings) as connection:
+        is_empty = _make_views(connection, suite, tables, module, scope)
+        expectations = module.suite(scope)
+        if is_empty:
+            expectations = [one for one in expectations if one.expectation_type == "expect_table_row_count_to_be_between"]
+        outcome = gx_duckdb.validate(connection, suite, suite, expectations)
+    return verdict_of(outcome, suite=suite, source=source, checked_for=checked_for, run_id=run_id, row_key=ROW_REASON)
+
+
+def check_day(settings: "Settings", lake: Snapshot, source: str, *, run_date: date, run_id: str) -> Verdict:
+    """Freshness and volume of `source`'s events up to `run_date` in the lake's state `lake`."""
+    files = lake.files("events", until=run_date + timedelta(days=1))
+    return check(settings, "day", {"events": files}, source=source, checked_for=_end_of(run_date), run_id=run_id, parameters={"run_date": run_date})
+
+
+def check_marts(settings: "Settings", tables: Snapshot, *, run_date: date, run_id: str) -> list[Verdict]:
+    """The verdicts over a night's marts, one per mart. `tables`: the night's tables. Raises MissingInputError when a mart was not made."""
+    files = {name: tables.require(name, stage="transform") for name in MARTS}
+    referred = {name: files[name] for name in ("dim_users", "dim_items")}
+    return [_check_site(settings, name, {**referred, name: files[name]}, run_date, run_id) for name in MARTS]
+
+
+def check_recommendations(settings: "Settings", tables: Snapshot, *, run_date: date, run_id: str, exclude_bought: bool = False) -> list[Verdict]:
+    """The verdicts over a night's lists as of `run_date`: recommendations, similar and popular items. Raises MissingInputError when one was not made."""
+    marts = {name: tables.require(name, stage="transform") for name in ("dim_users", "dim_items", "fct_interactions")}
+    verdicts = []
+    for name in LISTS:
+        tables.require(name, stage="recommend")
+        own = [tables.root / file.path for file in tables.data_files(name) if file.partition in ("", run_date.isoformat())]
+        verdicts.append(_check_site(settings, name, {**marts, name: own}, run_date, run_id, {"exclude_bought": exclude_bought}))
+    return verdicts
+
+
+def save(settings: "Settings", verdicts: Sequence[Verdict], *, run_id: str) -> None:
+    """Append the results to the lake's table gate_results, and keep what the Data Docs need of them."""
+    rows = [astuple(result) for verdict in verdicts for result in verdict.results]
+    for verdict in verdicts:
+        keep_document(settings, verdict.document)
+    if not rows:
+        return
+    lake = Lake(settings.lake_dir)
+    with duck.connect(settings) as connection:
+        connection.execute(f"CREATE TEMP TABLE found ({', '.join(f'{name} {kind}' for name, kind in GATE_RESULTS.items())})")
+        connection.executemany(f"INSERT INTO found VALUES ({', '.join('?' for _ in GATE_RESULTS)})", rows)
+        file = lake.write(connection, "gate_results", "SELECT * FROM found ORDER BY ALL")
+    lake.append("gate_results", file, run_id=run_id)
+
+
+def _check_site(
+    settings: "Settings", suite: str, tables: Mapping[str, Sequence[Path]], run_date: date, run_id: str, parameters: Mapping[str, Any] | None = None
+) -> Verdict:
+    source = "+".join(settings.site.sources)
+    return check(settings, suite, tables, source=source, checked_for=_end_of(run_date), run_id=run_id, parameters=parameters)
+
+
+def _module(suite: str) -> Any:
+    if suite not in MODULES:
+        raise ValueError(f"There is no suite {suite!r}; there are {', '.join(MODULES)}.")
+    return importlib.import_module(f"expectations.{MODULES[suite]}")
+
+
+def _make_views(connection: "duckdb.DuckDBPyConnection", suite: str, tables: Mapping[str, Sequence[Path]], module: Any, scope: Any) -> bool:
+    """A view per table without the columns that tell a row's origin, and one of the guarded relation. True when that one has no rows."""
+    origin = ", ".join(duck.literal(name) for name in ORIGIN)
+    for name, files in tables.items():
+        columns = LAKE_TABLES.get(name, {"nothing": "VARCHAR"})
+        kept = f"SELECT COLUMNS(lambda name: name NOT IN ({origin})) FROM {duck.scan(files, columns)}"
+        connection.execute(f"CREATE VIEW {duck.identifier(name)} AS {kept}")
+    if hasattr(module, "view"):
+        connection.execute(f"CREATE TABLE {duck.identifier(suite)} AS {module.view(scope)}")
+    return not connection.execute(f"SELECT 1 FROM {duck.identifier(suite)} LIMIT 1").fetchall()
+
+
+def _end_of(run_date: date) -> datetime:
+    return datetime(run_date.year, run_date.month, run_date.day) + timedelta(days=1)

@@ -1,0 +1,192 @@
+"""The build database: views over the pinned lake, and everything that dbt makes of them.
+
+It is private to the pipeline, built aside and put in place when it is complete: a kill leaves the one of the night before.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from dawnlist.columns import CONSENTS, CUSTOMERS, EVENTS, ITEMS
+from dawnlist.duck import connect, identifier, scan
+from dawnlist.errors import TransformError
+from dawnlist.files import replace_file
+from dawnlist.identity import PERSONS
+from dawnlist.lake import DataFile, Lake, Snapshot
+from dawnlist.settings import PROJECT, Settings
+from dawnlist.sources import Source
+
+if TYPE_CHECKING:
+    import duckdb
+
+DBT_PROJECT = PROJECT / "dbt_project"
+MARTS_SCHEMA = "marts"
+INPUTS: Mapping[str, dict[str, str]] = {"items": ITEMS, "customers": CUSTOMERS, "consents": CONSENTS}
+
+# Every mart and the order of its rows in the lake: its grain, behind the day where readers ask for days.
+MARTS: Mapping[str, str] = {
+    "dim_users": "person_id",
+    "dim_items": "item_id",
+    "fct_sessions": "started_at, session_key",
+    "fct_orders": "source, order_id",
+    "fct_interactions": "occurred_at, event_id",
+    "feat_user_rfm": "feature_date, person_id",
+    "feat_user_activity": "feature_date, person_id",
+    "feat_item_popularity": "feature_date, item_id",
+    "feat_popular_items": "feature_date, time_window, scope, scope_value, rank",
+}
+
+_ASIDE = ".build-"
+_FAILED = {"error", "fail", "runtime error"}
+# What dbt calls its two loggers: it leaves them, and the log file that one of them holds open, behind.
+_DBT_LOGGERS = ("stdout_log", "file_log")
+
+
+@dataclass(frozen=True)
+class Build:
+    """What one build of the warehouse is made from. `feature_dates` are the days that feature tables are made for, the run date among them."""
+
+    lake: Snapshot
+    persons: list[Path]
+    run_date: date
+    feature_dates: tuple[date, ...]
+    granted_by_default: tuple[str, ...]
+
+
+def feature_dates(run_date: date, horizon_days: int) -> tuple[date, ...]:
+    """The run date and the two training cuts before it: one label window and two label windows back."""
+    return tuple(run_date - timedelta(days=horizon_days * back) for back in range(3))
+
+
+def plan(lake: Snapshot, persons: DataFile | None, tables: Lake, run_date: date, sources: Iterable[Source]) -> Build:
+    """The build of the night of `run_date`; the first source sets the horizon."""
+    sources = list(sources)
+    return Build(
+        lake=lake,
+        persons=[] if persons is None else [tables.root / persons.path],
+        run_date=run_date,
+        feature_dates=feature_dates(run_date, sources[0].horizon_days),
+        granted_by_default=tuple(source.name for source in sources if source.consent_default == "granted"),
+    )
+
+
+def build(settings: Settings, inputs: Build) -> None:
+    """Make the build database anew: views, then seeds, models and data tests in one dbt process.
+
+    Raises TransformError, naming the models and tests that failed; the database of the night before then stays.
+    """
+    target = settings.warehouse_file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left_behind in target.parent.glob(f"{_ASIDE}*"):
+        shutil.rmtree(left_behind)
+    folder = Path(mkdtemp(prefix=_ASIDE, dir=target.parent))
+    try:
+        # The same file name as in the end: DuckDB names the catalogue after it, and dbt's views name the catalogue.
+        aside = folder / target.name
+        _create_lake_views(settings, aside, inputs)
+        run_dbt(settings, aside, inputs, ["build", "--exclude-resource-type", "unit_test"])
+        with connect(settings, aside) as connection:
+            connection.execute("CHECKPOINT")
+        replace_file(aside, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_marts(connection: "duckdb.DuckDBPyConnection", tables: Lake) -> dict[str, list[DataFile]]:
+    """Write every mart of the open build database as Parquet into the night's `tables`, not yet committed."""
+    files = {mart: tables.write(connection, mart, f"SELECT * FROM {MARTS_SCHEMA}.{mart} ORDER BY {order}") for mart, order in MARTS.items()}
+    return {mart: [] if file is None else [file] for mart, file in files.items()}
+
+
+def run_dbt(settings: Settings, database: Path, inputs: Build, command: list[str]) -> Any:
+    """Run one dbt command on `database` in this process and give back dbt's result.
+
+    Nothing reaches the terminal; dbt's own log and artefacts lie beside the warehouse. Raises TransformError when anything failed.
+    """
+    from dbt.cli.main import dbtRunner
+
+    work = settings.warehouse_file.parent / "dbt"
+    arguments = [
+        *command,
+        *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
+        *("--target-path", str(work / "target"), "--log-path", str(work / "logs")),
+        *("--vars", yaml.safe_dump(_variables(settings, database, inputs))),
+    ]
+    switches = ["--log-level", "none", "--log-level-file", "info", "--no-print", "--no-use-colors", "--no-version-check", "--no-send-anonymous-usage-stats"]
+    with _released():
+        outcome = dbtRunner().invoke([*switches, *arguments])
+    if isinstance(outcome.exception, KeyboardInterrupt):
+        raise outcome.exception
+    if not outcome.success:
+        raise TransformError(_explain(outcome, work / "target" / "run")) from outcome.exception
+    return outcome.result
+
+
+def _create_lake_views(settings: Settings, database: Path, inputs: Build) -> None:
+    events = inputs.lake.files("events", until=inputs.run_date + timedelta(days=1))
+    relations = {"events": scan(events, EVENTS), "persons": scan(inputs.persons, PERSONS)}
+    relations |= {name: scan(inputs.lake.files(name), columns) for name, columns in INPUTS.items()}
+    with connect(settings, database) as connection:
+        connection.execute("CREATE SCHEMA lake")
+        for name, relation in relations.items():
+            connection.execute(f"CREATE VIEW lake.{identifier(name)} AS SELECT * FROM {relation}")
+
+
+def _variables(settings: Settings, database: Path, inputs: Build) -> dict[str, Any]:
+    return {
+        "run_date": inputs.run_date.isoformat(),
+        "feature_dates": [day.isoformat() for day in inputs.feature_dates],
+        "granted_by_default": list(inputs.granted_by_default),
+        "warehouse_path": str(database),
+        "duckdb_memory_limit": settings.duckdb.memory_limit,
+        "duckdb_threads": settings.duckdb.threads or os.cpu_count() or 1,
+        "duckdb_temp_directory": str(settings.scratch_dir / "duckdb"),
+    }
+
+
+@contextmanager
+def _released() -> Iterator[None]:
+    """Afterwards dbt holds nothing: no connection to the database, no adapter, no logger, no open log file.
+
+    dbt keeps all of these for the life of the process, which a task runner and a test session share with others.
+    """
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.adapters.factory import reset_adapters
+    from dbt_common.events.event_manager_client import cleanup_event_logger
+
+    try:
+        yield
+    finally:
+        environment = DuckDBConnectionManager._ENV
+        reset_adapters()
+        DuckDBConnectionManager.close_all_connections()
+        if environment is not None:
+            environment.close()
+        cleanup_event_logger()
+        for name in _DBT_LOGGERS:
+            logger = logging.getLogger(name)
+            for handler in list(logger.handlers):
+                logger.removeHandler(handler)
+                handler.close()
+
+
+def _explain(outcome: Any, sql: Path) -> str:
+    """The models and tests that failed, each with the first line of its message."""
+    results = getattr(outcome.result, "results", None) or []
+    failed = [f"{result.node.name}: {_first_lines(result.message)}" for result in results if str(result.status) in _FAILED]
+    reasons = failed or [_first_lines(str(outcome.exception))]
+    return f"dbt could not build the warehouse: {'; '.join(reasons)} The SQL lies in {sql}. Nothing of this night was changed."
+
+
+def _first_lines(message: str | None) -> str:
+    lines = [line.strip() for line in (message or "no message").splitlines() if line.strip()]
+    return " ".join(lines[:3])

@@ -1,0 +1,25 @@
+with person_events as (
+    select * from {{ ref('int_events__sessionised') }}
+),
+
+final as (
+    select
+        person_id,
+        event_date,
+        count(*) as n_events,
+        count(*) filter (where event_type = 'view') as n_views,
+        count(*) filter (where event_type = 'click') as n_clicks,
+        count(*) filter (where event_type = 'add_to_cart') as n_add_to_carts,
+        count(*) filter (where event_type = 'purchase') as n_purchases,
+        count(*) filter (where is_session_start) as n_sessions,
+        min(occurred_at) as first_event_at,
+        max(occurred_at) as last_event_at,
+        cast(sum(dwell_milliseconds) as bigint) as dwell_milliseconds,
+        count(dwell_milliseconds) as n_dwells,
+        max_by(country, event_number) filter (where country is not null) as country,
+        max_by(device, event_number) filter (where device is not null) as device
+    from person_events
+    group by person_id, event_date
+)
+
+select * from final

@@ -1,0 +1,47 @@
+with persons as (
+    select * from {{ ref('int_persons__consented') }}
+),
+
+histories as (
+    select
+        person_id,
+        min(first_event_at) as first_seen_at,
+        max(last_event_at) as last_seen_at,
+        cast(sum(n_events) as bigint) as n_events,
+        max_by(country, event_date) filter (where country is not null) as country,
+        max_by(device, event_date) filter (where device is not null) as device
+    from {{ ref('int_person_days__aggregated') }}
+    group by person_id
+),
+
+registrations as (
+    select
+        user_id,
+        registered_at,
+        country
+    from {{ ref('stg_lake__customers') }}
+    where updated_at < {{ night_end() }}
+    qualify row_number() over (partition by user_id order by updated_at desc, source asc) = 1
+),
+
+final as (
+    select
+        persons.person_id,
+        persons.source,
+        persons.is_anonymous,
+        persons.has_personalisation_consent,
+        persons.has_analytics_consent,
+        persons.has_marketing_consent,
+        {{ with_consent('histories.first_seen_at') }} as first_seen_at,
+        {{ with_consent('histories.last_seen_at') }} as last_seen_at,
+        {{ with_consent('registrations.registered_at') }} as registered_at,
+        -- Where people were last seen is where their fallback list comes from.
+        {{ with_consent('coalesce(histories.country, registrations.country)') }} as country,
+        {{ with_consent('histories.device') }} as device,
+        {{ with_consent('coalesce(histories.n_events, 0)') }} as n_events
+    from persons
+    left join histories on persons.person_id = histories.person_id
+    left join registrations on persons.person_id = registrations.user_id
+)
+
+select * from final

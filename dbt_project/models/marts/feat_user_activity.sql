@@ -1,0 +1,58 @@
+with consenting_days as (
+    select days.*
+    from {{ ref('int_person_days__aggregated') }} as days
+    inner join {{ ref('int_persons__consented') }} as persons on days.person_id = persons.person_id
+    where persons.has_personalisation_consent
+),
+
+windowed as (
+    select
+        days.person_id,
+        dates.feature_date,
+        {% for n in (1, 7, 28, 90) %}
+            cast(coalesce(sum(days.n_events) filter (
+                where days.event_date > dates.feature_date - {{ n }}
+            ), 0) as bigint) as n_events_{{ n }}d,
+        {% endfor %}
+        {% for kind in ('views', 'clicks', 'add_to_carts', 'purchases', 'sessions') %}
+            cast(coalesce(sum(days.n_{{ kind }}) filter (
+                where days.event_date > dates.feature_date - 28
+            ), 0) as bigint) as n_{{ kind }}_28d,
+        {% endfor %}
+        count(*) filter (where days.event_date > dates.feature_date - 28) as n_active_days_28d,
+        {{ days_between('max(days.event_date)', 'dates.feature_date') }} as days_since_last_event,
+        {{ days_between('min(days.event_date)', 'dates.feature_date') }} as tenure_days,
+        sum(days.dwell_milliseconds) filter (where days.event_date > dates.feature_date - 28) as dwell_milliseconds,
+        sum(days.n_dwells) filter (where days.event_date > dates.feature_date - 28) as n_dwells,
+        max_by(days.country, days.event_date) filter (where days.country is not null) as country,
+        max_by(days.device, days.event_date) filter (where days.device is not null) as device
+    from consenting_days as days
+    inner join {{ ref('int_dates__listed') }} as dates on days.event_date <= dates.feature_date
+    group by days.person_id, dates.feature_date
+),
+
+final as (
+    select
+        windowed.person_id,
+        windowed.feature_date,
+        {% for n in (1, 7, 28, 90) %}
+            windowed.n_events_{{ n }}d,
+        {% endfor %}
+        {% for kind in ('views', 'clicks', 'add_to_carts', 'purchases', 'sessions') %}
+            windowed.n_{{ kind }}_28d,
+        {% endfor %}
+        coalesce(tastes.n_items_28d, 0) as n_items_28d,
+        coalesce(tastes.n_categories_28d, 0) as n_categories_28d,
+        windowed.n_active_days_28d,
+        windowed.days_since_last_event,
+        windowed.tenure_days,
+        round(windowed.dwell_milliseconds / 1000.0 / nullif(windowed.n_dwells, 0), 6) as avg_dwell_seconds_28d,
+        tastes.top_category,
+        windowed.country,
+        windowed.device
+    from windowed
+    left join {{ ref('int_person_tastes__windowed') }} as tastes
+        on windowed.person_id = tastes.person_id and windowed.feature_date = tastes.feature_date
+)
+
+select * from final

@@ -1,0 +1,27 @@
+with source as (
+    select * from {{ source('lake', 'events') }}
+),
+
+renamed as (
+    select
+        event_id,
+        source,
+        event_type,
+        occurred_at,
+        event_date,
+        user_id,
+        anonymous_id,
+        item_id,
+        order_id,
+        quantity,
+        unit_price,
+        currency,
+        dwell_seconds,
+        device,
+        country,
+        referrer,
+        coalesce(is_bot, false) as is_bot
+    from source
+)
+
+select * from renamed

@@ -1,0 +1,19 @@
+-- Counted again from the events: a feature of all time up to a date has no event after it.
+with person_events as (
+    select
+        person_id,
+        min(event_date) as first_date
+    from {{ ref('int_events__identified') }}
+    where person_id is not null
+    group by person_id
+)
+
+select
+    features.person_id,
+    features.feature_date
+from {{ ref('feat_user_activity') }} as features
+left join person_events on features.person_id = person_events.person_id
+where
+    person_events.first_date is null
+    or person_events.first_date > features.feature_date
+    or features.tenure_days <> features.feature_date - person_events.first_date

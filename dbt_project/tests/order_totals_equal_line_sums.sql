@@ -1,0 +1,26 @@
+-- Orders, and their lines summed straight from the events.
+with event_totals as (
+    select
+        coalesce(sum(quantity * unit_price) filter (where event_type = 'purchase'), 0) as gross_revenue,
+        coalesce(sum(abs(quantity) * unit_price) filter (where event_type = 'refund'), 0) as refunds
+    from {{ ref('int_events__identified') }}
+    where event_type in ('purchase', 'refund') and order_id is not null
+),
+
+order_totals as (
+    select
+        coalesce(sum(gross_revenue), 0) as gross_revenue,
+        coalesce(sum(refunds), 0) as refunds
+    from {{ ref('fct_orders') }}
+)
+
+select
+    event_totals.gross_revenue,
+    event_totals.refunds,
+    order_totals.gross_revenue as order_gross_revenue,
+    order_totals.refunds as order_refunds
+from event_totals
+cross join order_totals
+where
+    abs(event_totals.gross_revenue - order_totals.gross_revenue) >= 0.01
+    or abs(event_totals.refunds - order_totals.refunds) >= 0.01

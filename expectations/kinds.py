@@ -1,0 +1,132 @@
+"""How the suites declare an expectation: its kind, how severe a failure is, and in words what is expected.
+
+A row expectation is critical for GX, because no row may still fail it once quarantine has taken the bad ones; its `meta` keeps the reason
+that quarantine gives.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+import great_expectations.expectations as gxe
+from great_expectations.compatibility import pydantic
+from great_expectations.expectations.expectation import Expectation as Expectation  # for the suites
+
+from dawnlist.duck import literal
+from dawnlist.settings import Settings
+
+ROW_REASON = "quarantine_reason"
+PSEUDONYM = "^[0-9a-f]{32}$"
+EARLIEST = datetime(1990, 1, 1)  # before the web: an earlier time is a wrong unit or a default
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a suite may depend on beside the data. `tables`: the tables with rows; `checked_for`: end of the interval (UTC)."""
+
+    suite: str
+    source: str
+    checked_for: datetime
+    settings: Settings
+    tables: frozenset[str] = frozenset()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ExpectQueryValueToBeBetween(gxe.UnexpectedRowsExpectation):
+    """The query's one row and column `value` is between `min_value` and `max_value`, both inclusive. A NULL passes: there was nothing to measure."""
+
+    min_value: float | None = None
+    max_value: float | None = None
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.table",)
+    success_keys: ClassVar[tuple[str, ...]] = ("unexpected_rows_query", "min_value", "max_value")
+
+    @pydantic.root_validator(skip_on_failure=True)
+    def _has_a_bound(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805  # pydantic 1 makes it a class method
+        if values.get("min_value") is None and values.get("max_value") is None:
+            raise ValueError("give min_value or max_value")
+        return values
+
+    def _validate(self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None) -> dict[str, Any]:
+        value = metrics["unexpected_rows_query.table"][0]["value"]
+        if value is None:
+            return {"success": True, "result": {"observed_value": None}}
+        value = round(float(value), 6)
+        is_high_enough = self.min_value is None or value >= self.min_value
+        is_low_enough = self.max_value is None or value <= self.max_value
+        return {"success": is_high_enough and is_low_enough, "result": {"observed_value": value}}
+
+
+def row(kind: type[Expectation], reason: str, **arguments: Any) -> Expectation:
+    """Rows that fail go to quarantine with `reason`."""
+    return kind(description=f"no row for which: {reason}", severity="critical", meta={ROW_REASON: reason}, **arguments)
+
+
+def critical(kind: type[Expectation], what: str, **arguments: Any) -> Expectation:
+    """The stage stops unless `what` holds."""
+    return kind(description=what, severity="critical", **arguments)
+
+
+def warning(kind: type[Expectation], what: str, **arguments: Any) -> Expectation:
+    """It is reported when `what` does not hold."""
+    return kind(description=what, severity="warning", **arguments)
+
+
+def has_rows() -> Expectation:
+    """The table is not empty."""
+    return critical(gxe.ExpectTableRowCountToBeBetween, "there are rows", min_value=1)
+
+
+def no_rows(what: str, query: str) -> Expectation:
+    """`query` finds the rows that go against `what`, and must find none. It names the guarded table as {batch}, without an alias, and selects no values."""
+    return critical(gxe.UnexpectedRowsExpectation, what, unexpected_rows_query=query)
+
+
+def share(what: str, query: str, **bounds: float) -> Expectation:
+    """A warning unless the one `value` of `query` is within `bounds` (min_value, max_value)."""
+    return warning(ExpectQueryValueToBeBetween, what, unexpected_rows_query=query, **bounds)
+
+
+def unique(*columns: str) -> Expectation:
+    """No two rows are equal in `columns`. One column is counted, several are grouped."""
+    if len(columns) == 1:
+        return critical(gxe.ExpectColumnProportionOfUniqueValuesToBeBetween, f"no {columns[0]} comes twice", column=columns[0], min_value=1.0)
+    key = ", ".join(columns)
+    return no_rows(f"({key}) is unique", f"SELECT 1 AS broken FROM {{batch}} GROUP BY {key} HAVING count(*) > 1")
+
+
+def filled(*columns: str) -> list[Expectation]:
+    """No value of the columns is missing."""
+    return [critical(gxe.ExpectColumnValuesToNotBeNull, f"{column} is never empty", column=column) for column in columns]
+
+
+def pseudonyms(*columns: str) -> list[Expectation]:
+    """The columns hold keyed hashes and nothing else: a raw id of a person must not go on."""
+    what = "ids are pseudonyms of 32 hex digits, never raw ids"
+    return [critical(gxe.ExpectColumnValuesToMatchRegex, what, column=column, regex=PSEUDONYM) for column in columns]
+
+
+def known(column: str, table: str, key: str) -> Expectation:
+    """Each value of `column` is a `key` of `table`."""
+    query = f"SELECT 1 AS broken FROM {{batch}} ANTI JOIN (SELECT {key} AS {column} FROM {table}) USING ({column}) WHERE {column} IS NOT NULL"
+    return no_rows(f"every {column} is in {table}", query)
+
+
+def columns_are(columns: Mapping[str, str]) -> list[Expectation]:
+    """The table has exactly these columns (column -> DuckDB type)."""
+    wanted = ", ".join(f"({literal(name)}, {literal(kind)})" for name, kind in columns.items())
+    query = (
+        f"SELECT 1 AS broken FROM (VALUES {wanted}) AS wanted (column_name, column_type) "
+        "ANTI JOIN (SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {batch})) USING (column_name, column_type)"
+    )
+    return [
+        critical(gxe.ExpectTableColumnsToMatchSet, "the columns are those of dawnlist.columns", column_set=list(columns), exact_match=True),
+        no_rows("the types of the columns are those of dawnlist.columns", query),
+    ]
+
+
+def staged(scope: Scope, columns: Mapping[str, str], key: Sequence[str]) -> list[Expectation]:
+    """What holds for every staged batch: rows, the columns, one source, the key."""
+    source = critical(gxe.ExpectColumnValuesToBeInSet, "every row is of the batch's source", column="source", value_set=[scope.source])
+    return [has_rows(), *columns_are(columns), *filled("source"), source, unique(*key)]

@@ -1,0 +1,1 @@
+"""Spark jobs: pure frame -> frame functions, and a `run` that reads and writes."""

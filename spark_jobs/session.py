@@ -1,0 +1,199 @@
+"""A Spark session of this process alone, quiet and in UTC, that ends with its block.
+
+The JVM writes to a log file in the session's own folder below the scratch folder, never to the terminal. It reads a pipe from this
+process: when this process dies, however it dies, the pipe closes and the JVM ends itself.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from dawnlist.errors import LockedError, StorageError, SystemRequirementError
+from dawnlist.locks import exclusive
+from dawnlist.system import require_java
+
+if TYPE_CHECKING:
+    from pyspark import SparkConf
+    from pyspark.sql import SparkSession
+
+    from dawnlist.settings import Settings
+
+PROJECT = Path(__file__).resolve().parent.parent
+LOG4J = Path(__file__).with_name("log4j2.properties")
+# The heavy work is in native kernels outside the JVM: optimising its own code and collecting in many threads cost more than they save.
+JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Duser.timezone=UTC"
+LOG_TAIL_LINES = 5
+FOLDER_PREFIX = "spark-"
+LOCK = ".lock"
+JVM_EXIT_SECONDS = 30
+
+
+@contextmanager
+def session(settings: "Settings") -> "Iterator[SparkSession]":
+    """The Spark session of the settings. One that already runs in this process is handed out and left running; else it ends with the block.
+
+    Raises SystemRequirementError when there is no Java 17 or newer or when the JVM does not start, StorageError when the scratch
+    folder cannot be written.
+    """
+    from pyspark.sql import SparkSession
+
+    running = SparkSession.getActiveSession()
+    if running is not None:
+        yield running
+        return
+    require_java()
+    with _scratch_folder(settings.scratch_dir) as folder, _python_of_workers(), _interruptible() as set_handler:
+        spark = _start(_configuration(settings, folder), folder / "jvm.log")
+        set_handler()
+        try:
+            yield spark
+        finally:
+            _stop(spark)
+
+
+@contextmanager
+def _scratch_folder(scratch: Path) -> Iterator[Path]:
+    """A folder of this session below `scratch`, removed at the end; those of processes that were killed are removed first."""
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(scratch)
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=scratch))
+    except OSError as error:
+        raise StorageError(f"Cannot write the scratch folder {scratch}: {error.strerror}. Check its rights, or set DAWNLIST_HOME to another folder.") from error
+    try:
+        with exclusive(folder / LOCK):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(scratch: Path) -> None:
+    for lock in scratch.glob(f"{FOLDER_PREFIX}*/{LOCK}"):
+        try:
+            with exclusive(lock):
+                shutil.rmtree(lock.parent, ignore_errors=True)
+        except LockedError:
+            continue  # its session is alive
+
+
+@contextmanager
+def _python_of_workers() -> Iterator[None]:
+    """The workers run this Python: another one would miss our packages."""
+    before = os.environ.get("PYSPARK_PYTHON")
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYSPARK_PYTHON"]
+        else:
+            os.environ["PYSPARK_PYTHON"] = before
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], None]]:
+    """Ctrl-C leaves the block as KeyboardInterrupt, whatever error the cancelled job answers with.
+
+    Yields the function that puts the handler in place; call it once Spark, which sets its own, has started.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    interrupted = threading.Event()
+
+    def set_handler() -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        cancel_jobs: Any = signal.getsignal(signal.SIGINT)
+
+        def handler(number: int, frame: FrameType | None) -> None:
+            interrupted.set()
+            cancel_jobs(number, frame)
+
+        signal.signal(signal.SIGINT, handler)
+
+    try:
+        yield set_handler
+    except Exception:
+        if interrupted.is_set():
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if before is not None and signal.getsignal(signal.SIGINT) is not before:
+            signal.signal(signal.SIGINT, before)
+
+
+def _configuration(settings: "Settings", folder: Path) -> "SparkConf":
+    from pyspark import SparkConf
+
+    options = {
+        "spark.app.name": "dawnlist",
+        "spark.master": settings.spark.master,
+        "spark.driver.memory": settings.spark.driver_memory,
+        "spark.driver.maxResultSize": "0",
+        "spark.driver.extraJavaOptions": f'-Dlog4j2.configurationFile="{LOG4J.as_uri()}" -Djava.io.tmpdir="{folder}" {JVM_OPTIONS}',
+        "spark.local.dir": str(folder),
+        "spark.sql.warehouse.dir": (folder / "warehouse").as_uri(),
+        "spark.sql.artifact.root.dir": str(folder / "artifacts"),
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(settings.spark.shuffle_partitions),
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    # One thread per task: Spark runs as many tasks as there are cores.
+    options |= {f"spark.executorEnv.{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+    if settings.spark.master.startswith("local"):
+        # No name look-up, so that it starts without a network; the workers find the jobs where this process has them.
+        options |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.executorEnv.PYTHONPATH": str(PROJECT)}
+    return SparkConf().setAll(list(options.items()))
+
+
+def _start(configuration: "SparkConf", log: Path) -> "SparkSession":
+    from py4j.protocol import Py4JError
+    from pyspark import SparkContext
+    from pyspark.errors import PySparkException
+    from pyspark.java_gateway import launch_gateway
+    from pyspark.sql import SparkSession
+
+    try:
+        with log.open("wb") as output:
+            gateway = launch_gateway(configuration, popen_kwargs={"stdout": output, "stderr": output})
+        context = SparkContext(conf=configuration, gateway=gateway)
+    except (PySparkException, Py4JError, OSError) as error:
+        _end_jvm()
+        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-LOG_TAIL_LINES:]
+        raise SystemRequirementError(f"Spark did not start: {' '.join(said) or error}. Check spark.master and spark.driver_memory in the settings.") from error
+    return SparkSession(context)
+
+
+def _stop(spark: "SparkSession") -> None:
+    try:
+        spark.stop()
+    finally:
+        _end_jvm()
+
+
+def _end_jvm() -> None:
+    """End the JVM too: it would keep its memory until this process ends."""
+    from pyspark import SparkContext
+
+    gateway, SparkContext._gateway, SparkContext._jvm = SparkContext._gateway, None, None
+    if gateway is None:
+        return
+    gateway.shutdown()
+    process: subprocess.Popen[bytes] = gateway.proc
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        process.wait(JVM_EXIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,74 @@
+"""Real events through the command line: published totals come out, and a night completes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from dawnlist.export import verify
+from dawnlist.lake import Lake
+from dawnlist.settings import load
+
+RealData = Callable[[str], Path]
+
+
+def dawnlist(home: Path, *arguments: str) -> str:
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("DAWNLIST_")} | {"DAWNLIST_HOME": str(home)}
+    result = subprocess.run([sys.executable, "-m", "dawnlist.cli", *arguments], capture_output=True, text=True, timeout=900, env=variables, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def table(home: Path, name: str) -> str:
+    return f"read_parquet({[str(path) for path in Lake(load(home=home).lake_dir).snapshot().files(name)]})"
+
+
+def test_online_retail_keeps_every_line_and_its_published_totals(real_data: RealData, tmp_path: Path) -> None:
+    """541,909 lines, 25,900 invoices, 9,288 lines of cancellations, 4,372 customers, 9,747,747.93 in all (UCI Machine Learning Repository, data set 352)."""
+    source = ("--source", "online_retail")
+    dawnlist(tmp_path, "ingest", *source, "--landing", str(real_data("online_retail")), "--until", "2011-12-09")
+    dawnlist(tmp_path, "validate", *source, "--until", "2011-12-09")
+    totals = (
+        "count(*), count(DISTINCT order_id), count(*) FILTER (event_type = 'refund'), count(DISTINCT user_id), round(sum(quantity * unit_price), 2)::VARCHAR"
+    )
+    assert duckdb.sql(f"SELECT {totals} FROM {table(tmp_path, 'events')}").fetchall() == [(541_909, 25_900, 9_288, 4_372, "9747747.93")]
+    for stage in ("open", "transform"):
+        dawnlist(tmp_path, stage, *source, "--run-date", "2011-12-09")
+    orders = [str(path) for path in Lake(load(home=tmp_path).night_dir("2011-12-09")).snapshot().files("fct_orders")]
+    found = duckdb.sql(f"SELECT count(*), round(sum(net_revenue), 2)::DECIMAL(18, 2)::VARCHAR FROM read_parquet({orders})").fetchall()
+    assert found == [(25_900, "9747747.93")]
+
+
+def test_globo_news_has_its_clicks_on_their_own_days(real_data: RealData, tmp_path: Path) -> None:
+    """Files of 216 hours hold clicks of 27 days: the time of the click counts, not the file's name. A second ingest adds nothing."""
+    arguments = ("--source", "globo_news", "--landing", str(real_data("globo_news")), "--until", "2017-10-10")
+    dawnlist(tmp_path, "ingest", *arguments)
+    dawnlist(tmp_path, "validate", "--source", "globo_news", "--until", "2017-10-10")
+    assert "nothing new has landed" in " ".join(dawnlist(tmp_path, "ingest", *arguments).split())
+    query = f"SELECT count(*), count(DISTINCT event_date), count(DISTINCT user_id), bool_and(event_date = occurred_at::DATE) FROM {table(tmp_path, 'events')}"
+    assert duckdb.sql(query).fetchall() == [(1_796_624, 27, 255_628, True)]
+
+
+@pytest.mark.timeout(900)
+def test_a_night_of_deskdrop_is_published_and_exported(real_data: RealData, tmp_path: Path) -> None:
+    output = dawnlist(tmp_path, "run", "--source", "deskdrop", "--landing", str(real_data("deskdrop")))
+    assert "The night of 2017-02-27" in output
+    with duckdb.connect(str(load(home=tmp_path).serving_file), read_only=True) as connection:
+        lists = connection.execute("SELECT count(DISTINCT user_id), count(*) FROM serving.recommendations").fetchall()
+    people, rows = lists[0]
+    assert people > 1_800
+    assert rows == 20 * people
+    verify(tmp_path / "exports" / "cms" / "latest")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize(("name", "run_date"), [("online_retail", "2011-12-08"), ("online_retail", "2011-11-30"), ("globo_news", "2017-10-09")])
+def test_a_night_of_the_large_sources(real_data: RealData, tmp_path: Path, name: str, run_date: str) -> None:
+    output = dawnlist(tmp_path, "run", "--source", name, "--landing", str(real_data(name)), "--run-date", run_date)
+    assert f"The night of {run_date}" in output
+    verify(tmp_path / "exports" / "cms" / "latest")

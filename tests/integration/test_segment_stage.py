@@ -1,0 +1,85 @@
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dawnlist import duck
+from dawnlist.errors import MissingInputError
+from dawnlist.lake import Lake
+from dawnlist.settings import Segments, Settings
+from dawnlist.stages import segment
+from dawnlist.stages.base import Interval, Night
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+RUN_DATE = date(2026, 3, 10)
+# Ten persons with consent: 0 to 5 visit a lot, 6 to 8 hardly, 9 is registered only. Person 10 has not consented.
+USERS = "SELECT 'person' || i AS person_id, i <> 10 AS has_personalisation_consent FROM range(11) t(i)"
+ACTIVITY = f"""
+    SELECT 'person' || i AS person_id, day AS feature_date,
+           if(day = DATE '{RUN_DATE}', if(i < 6, 50 + i, 1), 7)::BIGINT AS n_events_28d, if(i < 6, 9, 1)::BIGINT AS n_active_days_28d,
+           if(i < 6, 0, 25 + i)::BIGINT AS days_since_last_event, 30::BIGINT AS tenure_days, 1::BIGINT AS n_sessions_28d, 2::BIGINT AS n_categories_28d,
+           0::BIGINT AS n_add_to_carts_28d, 0::BIGINT AS n_purchases_28d, NULL::DOUBLE AS avg_dwell_seconds_28d
+    FROM range(9) t(i), (VALUES (DATE '{RUN_DATE}'), (DATE '2026-02-10')) dates(day)"""
+RFM = f"SELECT 'person' || i AS person_id, DATE '{RUN_DATE}' AS feature_date, 3::BIGINT AS recency_days, 1::BIGINT AS frequency, 9.5::DOUBLE AS monetary FROM range(6) t(i)"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home", segments=Segments(min_clusters=2, max_clusters=2))
+
+
+def _opened(settings: Settings) -> Night:
+    Lake(settings.lake_dir).commit({}, run_id="test")
+    return Night.open(settings, RUN_DATE, run_id="test")
+
+
+def _night(settings: Settings, *, activity: str = ACTIVITY, rfm: str = RFM) -> Night:
+    night = _opened(settings)
+    with duck.connect(settings) as connection:
+        queries = {"dim_users": USERS, "feat_user_activity": activity, "feat_user_rfm": rfm}
+        files = {table: night.tables.write(connection, table, f"{query} ORDER BY ALL") for table, query in queries.items()}
+    night.tables.commit({table: [file] if file else [] for table, file in files.items()}, run_id="test")
+    return night
+
+
+def _rows(settings: Settings, night: Night, table: str, columns: str) -> list[tuple[object, ...]]:
+    with duck.connect(settings) as connection:
+        return connection.execute(f"SELECT {columns} FROM {duck.scan(night.tables.snapshot().files(table), {})}").fetchall()
+
+
+def test_everybody_with_consent_gets_a_segment(spark: "SparkSession", settings: Settings) -> None:
+    night = _night(settings)
+    result = segment.run(settings, Interval.day(RUN_DATE), run_id="test")
+    people = _rows(settings, night, "user_segments", "person_id, segment")
+    assert people == [(f"person{n}", 0 if n < 6 else 1 if n < 9 else -1) for n in range(10)]
+    assert (result.rows_in, result.rows_out, result.counts) == (10, 10, {"n_segments": 2, "n_new": 1})
+    profiles = _rows(settings, night, "segment_profiles", "segment, n_users, segment_label, n_events_28d, monetary")
+    assert [row[:2] for row in profiles] == [(-1, 1), (0, 6), (1, 3)]
+    assert profiles[0][2:] == ("new", None, None)
+    assert profiles[1][3] == 52.5  # the mean of 50 to 55, at the run date only
+    assert [row[4] for row in profiles[1:]] == [9.5, 0.0]
+
+
+def test_running_again_gives_the_same_bytes(spark: "SparkSession", settings: Settings) -> None:
+    night = _night(settings)
+    hashes = []
+    for run_id in ("first", "second"):
+        segment.run(settings, Interval.day(RUN_DATE), run_id=run_id)
+        hashes.append([file.sha256 for table in ("user_segments", "segment_profiles") for file in night.tables.snapshot().data_files(table)])
+    assert hashes[0] == hashes[1]
+
+
+def test_a_night_without_activity_has_newcomers_only(spark: "SparkSession", settings: Settings) -> None:
+    night = _night(settings, activity=f"{ACTIVITY} WHERE false", rfm=f"{RFM} WHERE false")
+    segment.run(settings, Interval.day(RUN_DATE), run_id="test")
+    assert _rows(settings, night, "segment_profiles", "segment, n_users, segment_label") == [(-1, 10, "new")]
+
+
+def test_before_transform_it_names_the_stage_to_run(settings: Settings) -> None:
+    _opened(settings)
+    with pytest.raises(MissingInputError, match="dawnlist transform"):
+        segment.run(settings, Interval.day(RUN_DATE), run_id="test")
+    assert "user_segments" not in Night.load(settings, RUN_DATE).tables.snapshot()

@@ -1,0 +1,89 @@
+"""The rules of the dbt project: every model is described, names its grain and tests it; only staging reads the lake."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dawnlist.columns import EVENT_TYPES
+from dawnlist.warehouse import DBT_PROJECT, MARTS
+
+MODELS = sorted((DBT_PROJECT / "models").glob("*/*.sql"))
+MAX_LINES = 80
+# The columns that docs/architecture.md promises to those who read the marts.
+MART_TABLE = re.compile(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+
+
+def described(model: Path) -> dict[str, Any]:
+    """The yml of a model, which lies beside it."""
+    (document,) = yaml.safe_load(model.with_suffix(".yml").read_text(encoding="utf-8"))["models"]
+    return dict(document)
+
+
+def test_the_project_has_the_models_that_it_should() -> None:
+    assert {path.stem for path in MODELS if path.parent.name == "marts"} == set(MARTS)
+    assert {path.parent.name for path in MODELS} == {"staging", "intermediate", "marts"}
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)
+class TestModel:
+    def test_is_described_with_its_grain(self, model: Path) -> None:
+        document = described(model)
+        assert document["name"] == model.stem
+        assert "One row per " in document["description"]
+        assert all(column["description"] for column in document["columns"])
+
+    def test_tests_its_grain(self, model: Path) -> None:
+        document = described(model)
+        grain = re.search(r"One row per ([\w, ]+)", document["description"])
+        assert grain is not None
+        keys = re.findall(r"\w+", grain.group(1).replace(" and ", ", "))
+        combinations = [test["unique_combination"]["arguments"]["columns"] for test in document.get("data_tests", []) if "unique_combination" in test]
+        unique = [[column["name"]] for column in document["columns"] if "unique" in column.get("data_tests", [])]
+        assert keys in combinations + unique
+        never_null = [test["never_null"]["arguments"]["columns"] for test in document["data_tests"] if "never_null" in test]
+        assert set(keys) <= set(never_null[0])
+
+    def test_only_staging_reads_sources(self, model: Path) -> None:
+        reads_source = "source(" in model.read_text(encoding="utf-8")
+        assert reads_source == (model.parent.name == "staging")
+
+    def test_ends_with_the_last_cte_and_stays_short(self, model: Path) -> None:
+        lines = model.read_text(encoding="utf-8").rstrip("\n").splitlines()
+        assert lines[-1] in ("select * from final", "select * from renamed")
+        assert len(lines) <= MAX_LINES
+
+    def test_asks_no_clock(self, model: Path) -> None:
+        assert not re.search(r"current_date|current_timestamp|now\(|today\(", model.read_text(encoding="utf-8"))
+
+
+def test_marts_describe_the_columns_that_the_architecture_promises() -> None:
+    text = (DBT_PROJECT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    promised = {name: (grain, rest) for name, grain, rest in MART_TABLE.findall(text.split("## Marts")[1])}
+    assert set(promised) == set(MARTS)
+    for mart, (grain, rest) in promised.items():
+        known = {column["name"] for column in described(DBT_PROJECT / "models" / "marts" / f"{mart}.sql")["columns"]}
+        assert not set(re.findall(r"\w+", grain)) - known, mart
+        assert not set(names(rest)) - known, mart
+
+
+def names(text: str) -> list[str]:
+    """The column names of a cell: `n_events_1d/_7d` stands for n_events_1d and n_events_7d; prose behind a full stop is no name."""
+    found = []
+    for part in re.split(r",\s*", re.sub(r"\([^)]*\)|and, NULL without personalisation consent:|\. .*", "", text.strip())):
+        first, *others = part.strip().split("/")
+        stem = first.rsplit("_", 1)[0]
+        found += [first, *(stem + other for other in others)]
+    return found
+
+
+def test_every_event_type_has_a_weight() -> None:
+    lines = (DBT_PROJECT / "seeds" / "event_weights.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == list(EVENT_TYPES)
+
+
+def test_the_segments_are_the_usual_eleven() -> None:
+    lines = (DBT_PROJECT / "seeds" / "rfm_segments.csv").read_text(encoding="utf-8").splitlines()
+    assert len({line.split(",")[0] for line in lines[1:]}) == 11
