@@ -20,7 +20,8 @@ HourState = Literal["in", "waiting", "empty"]
 @dataclass(frozen=True, order=True)
 class LandedFile:
     """One landed file. `name` is relative to the landing folder, `file_id` the SHA-256 of its bytes, `file_time` and
-    `file_end` the begin and the end of the hour or day that it is for."""
+    `file_end` the begin and the end of the hour or day that it is for.
+    """
 
     input: Input
     name: str
@@ -58,7 +59,8 @@ def _landed(kind: Input, spec: InputSpec, folder: Path, name: str) -> LandedFile
 
 def within(files: Iterable[LandedFile], start: datetime, end: datetime, *, max_lateness_days: int) -> list[LandedFile]:
     """The files for an hour or day that ends in `start < t <= end`, and the late ones before it that may still count; files whose name
-    says no time always. A day's file is complete, and so taken, when the day is over."""
+    says no time always. A day's file is complete, and so taken, when the day is over.
+    """
     earliest = start - timedelta(days=max_lateness_days) if start > datetime.min + timedelta(days=max_lateness_days) else datetime.min
     return [file for file in files if file.file_time is None or file.file_end is None or (earliest <= file.file_time and file.file_end <= end)]
 
