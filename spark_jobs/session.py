@@ -4,6 +4,7 @@ The JVM writes to a log file in the session's own folder below the scratch folde
 process: when this process dies, however it dies, the pipe closes and the JVM ends itself.
 """
 
+import logging
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dawnlist.errors import LockedError, StorageError, SystemRequirementError
 from dawnlist.locks import exclusive
@@ -35,6 +36,7 @@ LOG_TAIL_LINES = 5
 FOLDER_PREFIX = "spark-"
 LOCK = ".lock"
 JVM_EXIT_SECONDS = 30
+PY4J_MODULE = "java_gateway"
 
 
 @contextmanager
@@ -101,24 +103,29 @@ def _python_of_workers() -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], None]]:
-    """Ctrl-C leaves the block as KeyboardInterrupt, whatever error the cancelled job answers with.
+    """Ctrl-C leaves the block as KeyboardInterrupt at once, whatever the command that it cuts short answers, and py4j does not tell of it.
 
-    Yields the function that puts the handler in place; call it once Spark, which sets its own, has started.
+    Yields the function that puts the handler in place; call it again once Spark has started, which sets its own.
     """
     before = signal.getsignal(signal.SIGINT)
     interrupted = threading.Event()
 
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        interrupted.set()
+        py4j.setLevel(logging.CRITICAL)
+        raise KeyboardInterrupt
+
     def set_handler() -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        cancel_jobs: Any = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
-        def handler(number: int, frame: FrameType | None) -> None:
-            interrupted.set()
-            cancel_jobs(number, frame)
+    def is_wanted(record: logging.LogRecord) -> bool:
+        return not (interrupted.is_set() and record.module == PY4J_MODULE)
 
-        signal.signal(signal.SIGINT, handler)
-
+    py4j, level = logging.getLogger("py4j"), logging.getLogger("py4j").level
+    root = logging.getLogger()  # where py4j logs commands that failed
+    root.addFilter(is_wanted)
+    set_handler()
     try:
         yield set_handler
     except Exception:
@@ -126,6 +133,8 @@ def _interruptible() -> Iterator[Callable[[], None]]:
             raise KeyboardInterrupt from None
         raise
     finally:
+        root.removeFilter(is_wanted)
+        py4j.setLevel(level)
         if before is not None and signal.getsignal(signal.SIGINT) is not before:
             signal.signal(signal.SIGINT, before)
 

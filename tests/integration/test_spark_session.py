@@ -38,4 +38,6 @@ def test_no_process_outlives_the_one_that_was_stopped(tmp_path: Path, number: si
     assert alive == []
     if number is signal.SIGINT:
         assert errors.rstrip().endswith("KeyboardInterrupt")
+        assert "while sending command" not in errors
+        assert "Py4J" not in errors
         assert list((tmp_path / "tmp").iterdir()) == []
