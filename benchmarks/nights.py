@@ -1,5 +1,6 @@
 """What the benchmarks of whole nights share: one command in a home of its own, beside a bare copy of the files that it read."""
 
+import os
 import statistics
 import sys
 from collections.abc import Sequence
@@ -7,11 +8,25 @@ from pathlib import Path
 
 from benchmarks.measure import Measurement, measure
 from benchmarks.record import Record
-from dawnlist.errors import MissingInputError
+from dawnlist.errors import LandingError, MissingInputError
+from dawnlist.settings import PROJECT
 from dawnlist.stages.base import StageResult
 
 PEER_RUNS = 3
+SHARED = PROJECT.parent / "shared" / "data"
 DAWNLIST = str(Path(sys.executable).parent / "dawnlist")
+
+
+def measure_source(name: str, source: str, run_date: str, folder: Path, *, pattern: str = "*.csv.gz", file_format: str = "csv") -> Record:
+    """Measure `dawnlist run` over the data set `source` below DAWNLIST_REAL_DATA, or below shared/data beside the repository.
+
+    Raises LandingError when it is in neither place.
+    """
+    landing = Path(os.environ.get("DAWNLIST_REAL_DATA") or SHARED).absolute() / source
+    if not landing.is_dir():
+        raise LandingError(f"There is no {landing}: set DAWNLIST_REAL_DATA to the folder that holds {source}.")
+    command = [DAWNLIST, "run", "--source", source, "--landing", str(landing), "--run-date", run_date]
+    return measure_night(name, command, folder / "home", landing=landing, pattern=pattern, file_format=file_format)
 
 
 def measure_night(name: str, command: Sequence[str], home: Path, *, landing: Path, pattern: str, file_format: str) -> Record:
