@@ -10,7 +10,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SQL := dbt_project
 PYTHONS := 3.11 3.12 3.13
 COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-           --custom-compile-command "make lock" $(UPGRADE) pyproject.toml --group install
+           --custom-compile-command "make lock" $(UPGRADE)
+PROJECT := pyproject.toml --group install
 
 # The documentation needs no data: the variables only have to be there.
 DOCS_VARS := {warehouse_path: ":memory:", duckdb_memory_limit: 1GB, duckdb_temp_directory: var/dbt_docs, duckdb_threads: 1, \
@@ -62,8 +63,9 @@ bench-%: system env ## one benchmark
 	@python -m benchmarks $*
 
 lock: env ## remake the lock files; UPGRADE=--upgrade takes newer versions
-	@$(COMPILE) --output-file requirements.lock
-	@$(COMPILE) --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	@$(COMPILE) $(PROJECT) --output-file requirements.lock
+	@$(COMPILE) $(PROJECT) --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	@$(COMPILE) docker/requirements-postgres.in --constraints requirements.lock --output-file docker/requirements-postgres.lock
 
 check-python: env ## see that the locks resolve for every Python that is supported
 	@for version in $(PYTHONS); do \
