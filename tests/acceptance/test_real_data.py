@@ -18,7 +18,7 @@ RealData = Callable[[str], Path]
 
 def dawnlist(home: Path, *arguments: str) -> str:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("DAWNLIST_")} | {"DAWNLIST_HOME": str(home)}
-    result = subprocess.run([sys.executable, "-m", "dawnlist.cli", *arguments], capture_output=True, text=True, timeout=900, env=variables, check=False)
+    result = subprocess.run([sys.executable, "-m", "dawnlist.cli", *arguments], capture_output=True, text=True, timeout=3_000, env=variables, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -66,7 +66,7 @@ def test_a_night_of_deskdrop_is_published_and_exported(real_data: RealData, tmp_
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1_800)
+@pytest.mark.timeout(3_600)
 @pytest.mark.parametrize(("name", "run_date"), [("online_retail", "2011-12-08"), ("online_retail", "2011-11-30"), ("globo_news", "2017-10-09")])
 def test_a_night_of_the_large_sources(real_data: RealData, tmp_path: Path, name: str, run_date: str) -> None:
     output = dawnlist(tmp_path, "run", "--source", name, "--landing", str(real_data(name)), "--run-date", run_date)
