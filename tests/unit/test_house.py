@@ -253,7 +253,7 @@ def test_no_file_names_a_place_of_the_machine_that_it_was_written_on() -> None:
     assert [(str(path), place.findall(text_of(path))) for path in files() if place.search(text_of(path))] == []
 
 
-def test_only_ci_and_the_benchmark_know_where_the_real_data_lies() -> None:
+def test_only_ci_and_the_benchmarks_know_where_the_real_data_lies() -> None:
     name = re.compile("shared" + r"\W+(?:data|\.\.)")
     knowing = {str(path) for path in files() if name.search(text_of(path))}
-    assert knowing <= {".ci/run", "benchmarks/night_globo.py", "tests/unit/test_house.py"}
+    assert knowing <= {".ci/run", "benchmarks/nights.py", "tests/unit/test_house.py"}
