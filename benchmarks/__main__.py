@@ -11,7 +11,7 @@ from dawnlist.errors import DawnlistError
 from dawnlist.settings import PROJECT
 
 RESULTS = PROJECT / "var" / "bench"
-NOT_BENCHMARKS = {"__init__", "__main__", "measure", "record", "nights", "bare_copy"}
+NOT_BENCHMARKS = {"__init__", "__main__", "measure", "record", "nights", "loads", "events", "bare_copy", "pandas_gate"}
 
 
 def names() -> list[str]:

@@ -26,7 +26,10 @@ def machine() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Record:
-    """One benchmark: our seconds over the peer's is the ratio. `stages` has seconds, runs and peak MiB of each stage."""
+    """One benchmark: our seconds over the peer's is the ratio, unless `ratio_of` says what else is compared (ours, the peer's).
+
+    `stages` has seconds, runs and peak MiB of each stage, `details` what only this benchmark knows.
+    """
 
     name: str
     compared: str
@@ -35,14 +38,17 @@ class Record:
     peak_mib: int
     peer_peak_mib: int
     sizes: dict[str, int]
-    stages: dict[str, dict[str, float]]
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    ratio_of: tuple[float, float] | None = None
     versions: dict[str, str] = field(default_factory=versions)
     machine: dict[str, Any] = field(default_factory=machine)
 
     @property
     def ratio(self) -> float:
-        """How many times as long as the peer we took."""
-        return round(self.our_seconds / self.peer_seconds, 2)
+        """How many times as long as the peer we took, or what `ratio_of` compares."""
+        ours, peer = self.ratio_of or (self.our_seconds, self.peer_seconds)
+        return round(ours / peer, 2)
 
     def save(self, target: Path) -> None:
         """Write the record as JSON."""

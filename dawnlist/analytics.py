@@ -2,7 +2,7 @@
 
     marts.<mart>        the marts of the night, segments included
     serving.<table>     what is published, and the history of publications
-    operations.<table>  gate_results, ledger, quarantine, stage_runs
+    operations.<table>  gate_results, source_scores, ledger, quarantine, stage_runs
 
 The file is made aside and swapped in by rename: analysts never block the night, and who has the old file open keeps it. Every
 table has a comment (`SELECT table_name, comment FROM duckdb_tables()`). There are no raw identifiers in it.
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from dawnlist.columns import GATE_RESULTS, LEDGER, QUARANTINE, SERVING_TABLES
-from dawnlist.duck import connect, identifier, literal, path_list, scan
-from dawnlist.files import replace_file
+from dawnlist.columns import GATE_RESULTS, LEDGER, QUARANTINE, SERVING_TABLES, SOURCE_SCORES
+from dawnlist.duck import connect, identifier, literal, path_list, replace_database, scan
+from dawnlist.files import make_folder
 from dawnlist.lake import Lake, Snapshot
 from dawnlist.serving import Store
 from dawnlist.settings import PROJECT, Settings
@@ -44,6 +44,7 @@ COMMENTS: Final = {
     "serving.user_aliases": "Every known id and the user_id whose list it gets. One row per alias_id.",
     "serving.publications": "The history of what was published. One row per sequence, the last one is what readers see.",
     "operations.gate_results": "Verdicts of the quality gates. One row per run_id, suite, source, expectation and column_name.",
+    "operations.source_scores": "How good each source's data was, 0 to 1. One row per run_date, source and dimension; see docs/data-quality.md.",
     "operations.ledger": "What became of each landed file. One row per file_id, input and batch_id.",
     "operations.quarantine": "Records that could not be used. One row per file, line and reason; the record stays in the landed file.",
     "operations.stage_runs": "The last run of each stage and interval.",
@@ -55,7 +56,7 @@ COMMENTS: Final = {
 def snapshot(settings: Settings, store: Store, night: Snapshot, *, run_date: date) -> Path:
     """Replace the snapshot by one of the tables of `night`, of what `store` has published, and of the lake's records as they stand."""
     target = settings.analytics_file
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     aside = target.with_name(f".{target.name}.aside")
     for path in (aside, aside.with_name(f"{aside.name}.wal")):
         path.unlink(missing_ok=True)
@@ -66,7 +67,7 @@ def snapshot(settings: Settings, store: Store, night: Snapshot, *, run_date: dat
         _comment(connection, run_date)
         connection.execute("CHECKPOINT")
     aside.chmod(READ_ONLY)
-    replace_file(aside, target)
+    replace_database(aside, target)
     return target
 
 
@@ -88,7 +89,7 @@ def _serving(connection: "duckdb.DuckDBPyConnection", store: Store) -> None:
 def _operations(connection: "duckdb.DuckDBPyConnection", settings: Settings) -> None:
     connection.execute("CREATE SCHEMA operations")
     lake = Lake(settings.lake_dir).snapshot()
-    for table, columns in {"gate_results": GATE_RESULTS, "ledger": LEDGER, "quarantine": QUARANTINE}.items():
+    for table, columns in {"gate_results": GATE_RESULTS, "source_scores": SOURCE_SCORES, "ledger": LEDGER, "quarantine": QUARANTINE}.items():
         connection.execute(f"CREATE TABLE operations.{table} AS FROM {scan(lake.files(table), columns)}")
     records = sorted(settings.runs_dir.glob("*/*.json"))
     fields = ", ".join(f"{name}: {literal(kind)}" for name, kind in STAGE_RUNS.items())

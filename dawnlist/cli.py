@@ -35,13 +35,20 @@ export_app = typer.Typer(help="Write the CMS bundle of what is published, or che
 sources_app = typer.Typer(help="The sources that events come from: one YAML file each in config/sources.", no_args_is_help=True)
 app.add_typer(export_app, name="export", rich_help_panel="Stages of a night")
 app.add_typer(sources_app, name="sources")
+quarantine_app = typer.Typer(help="Rows that could not be used: why, how they look, and their replay after the mapping was mended.", no_args_is_help=True)
+keys_app = typer.Typer(help="The key of the pseudonyms: what it is called, and its rotation.", no_args_is_help=True)
+landing_app = typer.Typer(help="Landed files that the lake has: their retention.", no_args_is_help=True)
+app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(keys_app, name="keys")
+app.add_typer(landing_app, name="landing")
 
 USAGE_EXIT_CODE = 2
 CHILDREN_SECONDS = 10
+UNFOLDED_WIDTH = 240  # of a table that goes to a file or a pipe
 LOADING_PANEL, NIGHT_PANEL = "Loading", "Stages of a night"
 RunDate = Annotated[datetime | None, typer.Option("--run-date", formats=["%Y-%m-%d"], help="the last day whose events are complete (UTC)")]
 SourceName = Annotated[str | None, typer.Option("--source", help="run this one source of config/sources instead of the site's")]
-Landing = Annotated[Path | None, typer.Option("--landing", help="the folder that the source's files lie in")]
+Landing = Annotated[str | None, typer.Option("--landing", help="the folder or URL (s3://bucket/folder) that the source's files lie in")]
 Home = Annotated[Path | None, typer.Option("--home", help="the folder of everything that a run makes (environment: DAWNLIST_HOME)")]
 
 
@@ -117,7 +124,7 @@ def _at(error: OSError) -> str:
     return f" ({error.filename})" if error.filename else ""
 
 
-def _settings(home: Path | None = None, landing: Path | None = None, source: str | None = None) -> Settings:
+def _settings(home: Path | None = None, landing: str | None = None, source: str | None = None) -> Settings:
     from dawnlist import pipeline, sources
 
     overrides = {name: value for name, value in (("home", home), ("landing", landing)) if value is not None}
@@ -317,6 +324,192 @@ def sources_list() -> None:
         source = sources.load(settings, name)
         table.add_row(name, source.description, ", ".join(source.inputs), str(source.complete_through or ""), source.licence)
     Console().print(table)
+
+
+@sources_app.command("check")
+def sources_check(
+    file: Annotated[Path, typer.Argument(help="the YAML file of a source, or the name of one in config/sources")],
+    landing: Annotated[Path | None, typer.Option("--landing", help="the folder that the source's files lie in")] = None,
+    records: Annotated[int, typer.Option(min=1, help="about so many records of each input are mapped")] = 1000,
+) -> None:
+    """Every mistake of a source's YAML with its line, and what the mapping makes of the first records. People are shown as pseudonyms."""
+    from dawnlist import yaml_lines
+    from dawnlist.errors import SourceError
+    from dawnlist.source_tools import check, show
+
+    settings = load()
+    named = settings.sources_dir / f"{file}.yml"
+    report = check.check(settings, named if not file.exists() and named.exists() else file, landing, n_records=records)
+    show.show(report)
+    if report.mistakes:
+        raise SourceError(yaml_lines.sentence(report.document.path, report.mistakes))
+
+
+@sources_app.command("infer")
+def sources_infer(
+    path: Annotated[Path, typer.Argument(help="a folder of landed files, or one file")],
+    name: Annotated[str | None, typer.Option(help="the name of the source; default: that of the folder or file")] = None,
+    out: Annotated[Path | None, typer.Option(help="write the YAML to this new file; default: print it")] = None,
+) -> None:
+    """Propose a mapping for files: format, columns, kinds of events. Comments say how sure it is, and what you must decide."""
+    from dawnlist.source_tools import infer
+    from dawnlist.source_tools.presets import write_new
+
+    text = infer.infer(load(), path, name or (out.stem if out else infer.name_of(path)))
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_new(out, text)
+    typer.echo(
+        f"{out}: {text.count('DECIDE')} things are yours to decide. Then: dawnlist sources check {out} --landing {path if path.is_dir() else path.parent}"
+    )
+
+
+@sources_app.command("presets")
+def sources_presets() -> None:
+    """Mappings of published layouts, for `dawnlist sources new`."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from dawnlist.source_tools.presets import presets
+
+    table = Table("preset", "description", "inputs", "licence of the data")
+    for preset in presets():
+        table.add_row(preset.name, preset.description, ", ".join(preset.inputs), preset.licence)
+    Console().print(table)
+
+
+@sources_app.command("new")
+def sources_new(
+    name: Annotated[str, typer.Argument(help="the name of the new source")],
+    preset: Annotated[str, typer.Option(help="one of `dawnlist sources presets`")],
+) -> None:
+    """Copy a preset to config/sources under a name of its own."""
+    from dawnlist.source_tools.presets import create
+
+    target = create(load(), name, preset)
+    typer.echo(f"{target}: read it, then: dawnlist sources check {target} --landing FOLDER")
+
+
+OfSource = Annotated[str | None, typer.Option("--source", help="only of this source")]
+OfFile = Annotated[str | None, typer.Option("--file", help="only of this landed file: its name below the landing folder, or its SHA-256")]
+OfReason = Annotated[str | None, typer.Option("--reason", help="only with this reason, as `quarantine list` writes it")]
+AsJson = Annotated[bool, typer.Option("--json", help="as JSON")]
+
+
+def _show_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    elif not rows:
+        typer.echo("Nothing is in quarantine.")
+    else:
+        table = Table(*(Column(name.replace("_", " "), overflow="fold") for name in rows[0]))
+        for row in rows:
+            table.add_row(*(f"{value:,}" if isinstance(value, int) else value or "" for value in row.values()))
+        width = None if sys.stdout.isatty() else UNFOLDED_WIDTH
+        Console(width=width, highlight=False).print(table, markup=False)
+
+
+@quarantine_app.command("list")
+def quarantine_list(source: OfSource = None, as_json: AsJson = False, landing: Landing = None, home: Home = None) -> None:
+    """Reasons with their counts, per source, input and field, with the first and the last file by name."""
+    from dawnlist import quarantine
+
+    _show_rows(quarantine.reasons(_settings(home, landing, source), quarantine.Chosen(source=source)), as_json=as_json)
+
+
+@quarantine_app.command("show")
+def quarantine_show(
+    source: OfSource = None,
+    file: OfFile = None,
+    reason: OfReason = None,
+    limit: Annotated[int, typer.Option(min=1, help="so many rows, of each reason in turn")] = 20,
+    content: Annotated[bool, typer.Option("--content", help="read the landed lines again and show them with what is a person's masked")] = False,
+    as_json: AsJson = False,
+    landing: Landing = None,
+    home: Home = None,
+) -> None:
+    """Rows in quarantine: file, line, field and reason; with --content how the line looks."""
+    from dawnlist import quarantine
+
+    chosen = quarantine.Chosen(source=source, file=file, reason=reason)
+    rows = quarantine.samples(_settings(home, landing, source), chosen, limit=limit, with_content=content)
+    _show_rows([{name: value for name, value in row.items() if name != "file_id"} for row in rows], as_json=as_json)
+
+
+@quarantine_app.command("replay")
+def quarantine_replay(source: OfSource = None, file: OfFile = None, reason: OfReason = None, landing: Landing = None, home: Home = None) -> None:
+    """After the mapping or a rule is mended: read the files again that have rows in quarantine, and add what can be used by now."""
+    from dawnlist import quarantine
+    from dawnlist.stages.base import Interval
+
+    chosen = quarantine.Chosen(source=source, file=file, reason=reason)
+    settings, today = _settings(home, landing, source), Interval.until(datetime.now(UTC).date())
+    results = quarantine.replay(settings, chosen, today, run_id=_run_id(quarantine.INTERVAL))
+    for result in results:
+        typer.echo(
+            f"{result.source}: {result.n_files:,} files read again; in quarantine {result.n_quarantined_before:,} -> {result.n_quarantined:,}, "
+            f"kept {result.n_kept_before:,} -> {result.n_kept:,}"
+        )
+        for note in (*result.notes, *(f"{name} is no longer in landing; its rows stay in quarantine" for name in result.gone)):
+            typer.echo(f"  note {note}")
+    if not results:
+        typer.echo("Nothing in quarantine fits.")
+
+
+@keys_app.command("show")
+def keys_show(home: Home = None) -> None:
+    """The names of the keys in use, and whether two overlap. Never a key itself."""
+    from dawnlist import privacy
+
+    settings = _settings(home)
+    if not privacy.has_key(settings):
+        typer.echo(f"There is no key yet: the first ingest generates {privacy.key_path(settings)}.")
+        return
+    key = privacy.load_key(settings)
+    typer.echo(f"key {key.key_id}: {'the environment' if settings.privacy.key else privacy.key_path(settings)}")
+    if key.previous is None:
+        typer.echo("No overlap: ids are hashed with this key alone.")
+        return
+    where = "the environment" if settings.privacy.previous_key else privacy.previous_key_path(settings)
+    typer.echo(f"key before it {key.previous.key_id}: {where}")
+    typer.echo(f"The two overlap: {privacy.n_links(settings, key):,} ids are linked so far. The overlap ends when the key before is taken away.")
+
+
+@keys_app.command("rotate")
+def keys_rotate(home: Home = None) -> None:
+    """Make a new key file and keep the old one beside it: from now on ids are hashed with both, until the old one is taken away."""
+    from dawnlist import privacy
+    from dawnlist.stages import lock
+
+    settings = _settings(home)
+    with lock(settings, "ingest"):
+        key = privacy.rotate(settings)
+    typer.echo(f"The key is {key.key_id} now; the one before it is in {privacy.previous_key_path(settings)}, and the two overlap.")
+    typer.echo("Remove that file when everybody who matters has been seen again: docs/privacy.md.")
+
+
+@landing_app.command("prune")
+def landing_prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be removed")] = False,
+    include_quarantined: Annotated[
+        bool, typer.Option("--include-quarantined", help="also files with rows in quarantine: they cannot be replayed then")
+    ] = False,
+    source: SourceName = None,
+    landing: Landing = None,
+    home: Home = None,
+) -> None:
+    """Remove landed files that are in the lake and older than ingest.landing_retention_days."""
+    from dawnlist import retention
+
+    now = datetime.now(UTC).replace(tzinfo=None)
+    pruned = retention.prune(_settings(home, landing, source), now=now, include_quarantined=include_quarantined, is_dry_run=dry_run)
+    for name, file in pruned.files:
+        typer.echo(f"{name} {file}")
+    typer.echo(f"{'Would remove' if dry_run else 'Removed'} {len(pruned.files):,} files, {pruned.n_bytes:,} bytes.")
 
 
 @app.command("settings")

@@ -88,6 +88,14 @@ CONSENTS: Final = {
     "changed_at": "TIMESTAMP",
 }
 
+# While two keys overlap (docs/privacy.md): which id of the key before an id of this key is. One row per id seen.
+KEY_LINKS: Final = {
+    "id": "VARCHAR",  # user or anonymous id, 32 hex digits
+    "key_id": "VARCHAR",
+    "previous_id": "VARCHAR",
+    "previous_key_id": "VARCHAR",
+}
+
 # What a staged row has beside the lake's columns: where it was read. Quarantine and ledger use it, the lake does not keep it.
 ORIGIN: Final = {"file_id": "VARCHAR"}
 
@@ -124,11 +132,21 @@ GATE_RESULTS: Final = {
     "source": "VARCHAR",
     "expectation": "VARCHAR",
     "column_name": "VARCHAR",
-    "severity": "VARCHAR",  # critical, row or warning
+    "severity": "VARCHAR",  # critical, row, warning or notice
     "is_success": "BOOLEAN",
     "observed": "VARCHAR",
     "n_unexpected": "BIGINT",
     "n_checked": "BIGINT",
+}
+
+SOURCE_SCORES: Final = {
+    "run_date": "DATE",
+    "source": "VARCHAR",
+    "dimension": "VARCHAR",  # reliability, recency, completeness, relevance or total
+    "score": "DOUBLE",  # 0 to 1; NULL where there was nothing to look at
+    "weight": "DOUBLE",
+    "detail": "VARCHAR",  # what the score is made of, in words and counts
+    "run_id": "VARCHAR",
 }
 
 LAKE_TABLES: Final = {
@@ -136,9 +154,11 @@ LAKE_TABLES: Final = {
     "items": ITEMS,
     "customers": CUSTOMERS,
     "consents": CONSENTS,
+    "key_links": KEY_LINKS,
     "quarantine": QUARANTINE,
     "ledger": LEDGER,
     "gate_results": GATE_RESULTS,
+    "source_scores": SOURCE_SCORES,
 }
 
 # The key of each input: rows with the same key are the same record; the lake keeps one of them.

@@ -122,7 +122,8 @@ def _table(pages: Mapping[str, Mapping[str, Any]]) -> str:
 def _row(page: str, document: Mapping[str, Any]) -> str:
     results = document["results"]
     failed = [one for one in results if not one["success"]]
-    state = "passed" if not failed else "warned" if all(one["severity"] == "warning" for one in failed) else "failed"
+    severities = {one["severity"] for one in failed}
+    state = "failed" if severities & {"critical", "row"} else "warned" if "warning" in severities else "passed"  # a notice alone is no more
     missed = "<br>".join(html.escape(f"{one['column'] or ''} {one['expected']}: {one['observed']}".strip()) for one in failed)
     cells = (document["source"], document["suite"], f"{len(results) - len(failed)} of {len(results)}")
     link = f'<a href="{html.escape(page)}">{html.escape(document["checked_for"].replace("T", " "))}</a>'

@@ -1,16 +1,21 @@
 """DuckDB connections as the pipeline wants them, and safe pieces of SQL."""
 
+import os
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dawnlist.errors import StorageError
+from dawnlist.files import replace_file
 
 if TYPE_CHECKING:
     import duckdb
 
     from dawnlist.settings import Settings
+
+SPILL_SECONDS = 24 * 60 * 60
 
 
 @contextmanager
@@ -33,6 +38,41 @@ def connect(settings: "Settings", database: Path | str = ":memory:", *, read_onl
         connection.close()
 
 
+def clear_spill(settings: "Settings") -> None:
+    """Remove what killed processes have spilled: DuckDB leaves that lying. A file that was not written for SPILL_SECONDS is nobody's."""
+    oldest = time.time() - SPILL_SECONDS
+    for path in (settings.scratch_dir / "duckdb").glob("duckdb_temp_*"):
+        with suppress(FileNotFoundError):  # its process ends just now
+            if path.stat().st_mtime < oldest:
+                path.unlink()
+
+
+def replace_database(prepared: Path, target: Path) -> None:
+    """Put the closed database file `prepared` in the place of `target` in one durable step.
+
+    A log that a killed writer left beside the old file would keep the new one from being opened: it goes first, and the old file is
+    what was published again.
+    """
+    target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
+    replace_file(prepared, target)
+
+
+@contextmanager
+def cursor(connection: "duckdb.DuckDBPyConnection") -> "Iterator[duckdb.DuckDBPyConnection]":
+    """Another connection to the same database, for another thread; it sees the tables that are not temporary."""
+    own = connection.cursor()
+    try:
+        own.execute("SET TimeZone = 'UTC'")
+        yield own
+    finally:
+        own.close()
+
+
+def threads(settings: "Settings") -> int:
+    """How many threads DuckDB uses."""
+    return settings.duckdb.threads or len(os.sched_getaffinity(0))
+
+
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Turn what keeps files from being read or written below `folder` (no right, no space) into StorageError."""
@@ -40,7 +80,10 @@ def writing(folder: Path) -> Iterator[None]:
 
     try:
         yield
-    except (duckdb.IOException, OSError) as error:
+    except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException, OSError) as error:
+        # A commit and a checkpoint that do not get onto the disk are errors of other classes; the text is the same.
+        if isinstance(error, (duckdb.TransactionException, duckdb.FatalException)) and "Could not write file" not in str(error):
+            raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
         raise StorageError(f"Cannot read or write below {folder}: {reason}. Check its rights and the space on the disk, then run this again.") from error
 
@@ -61,8 +104,10 @@ def path_list(paths: Iterable[Path | str]) -> str:
 
 
 def scan(files: Iterable[Path | str], columns: dict[str, str]) -> str:
-    """A FROM item that reads Parquet `files`, or an empty relation of the same columns when there is none."""
+    """A FROM item that reads Parquet `files`: `columns` first, NULL where a file was written before there was such a column. No file gives no rows."""
     files = list(files)
+    expected = f"(SELECT {', '.join(f'NULL::{kind} AS {identifier(name)}' for name, kind in columns.items())} WHERE false)"
     if not files:
-        return f"(SELECT {', '.join(f'NULL::{kind} AS {identifier(name)}' for name, kind in columns.items())} WHERE false)"
-    return f"read_parquet({path_list(files)}, hive_partitioning = false, union_by_name = true)"
+        return expected
+    found = f"read_parquet({path_list(files)}, hive_partitioning = false, union_by_name = true)"
+    return f"(FROM {expected} UNION ALL BY NAME FROM {found})" if columns else found

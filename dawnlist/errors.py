@@ -111,4 +111,11 @@ class SimulationError(DawnlistError):
     exit_code = 18
 
 
+class LandingStoreError(DawnlistError):
+    """The object store that files land in cannot be reached, or refuses to be read."""
+
+    exit_code = 19
+    is_retryable = True
+
+
 INTERRUPTED_EXIT_CODE = 130

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from dawnlist.columns import SCHEMA_VERSION
 from dawnlist.duck import connect, literal, scan
 from dawnlist.errors import CorruptedError, MissingInputError, PublicationError
-from dawnlist.files import CHUNK_BYTES, sha256_of, sync, write_json
+from dawnlist.files import CHUNK_BYTES, make_folder, place_folder, sha256_of, sync, write_json
 from dawnlist.lake import Snapshot
 from dawnlist.serving import Publication, Store
 from dawnlist.settings import Settings
@@ -81,7 +81,7 @@ def export(settings: Settings, store: Store, night: Snapshot, *, run_date: date,
     sequence = max(_sequences(root), default=0) + 1
     aside = root / f".partial-{sequence:06d}"
     try:
-        aside.mkdir(parents=True)
+        make_folder(aside)
         with connect(settings) as connection, store.published(connection) as publication:
             _check_day(publication, run_date, store)
             _views(connection, night)
@@ -89,8 +89,7 @@ def export(settings: Settings, store: Store, night: Snapshot, *, run_date: date,
         newest = _newest_with(root, sequence - 1, publication, parts)
         if not newest:
             write_json(aside / MANIFEST, _manifest(sequence, publication, parts, run_id=run_id, attempt=attempt, created_at=created_at))
-            aside.rename(root / f"{sequence:06d}")
-            sync(root)
+            place_folder(aside, root / f"{sequence:06d}")
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     sequence = newest or sequence
@@ -201,7 +200,6 @@ def _fallbacks(expires_at: str) -> str:
 
 def _write(connection: "duckdb.DuckDBPyConnection", path: Path, documents: Documents, query: str) -> Part:
     copied = connection.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT json)").fetchone()
-    sync(path)
     return Part(path.name, documents, copied[0] if copied else 0, path.stat().st_size, sha256_of(path))
 
 

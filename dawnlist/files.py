@@ -1,11 +1,13 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all, also after a kill or a power cut."""
 
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 CHUNK_BYTES = 1 << 20
 
@@ -32,9 +34,34 @@ def replace_file(aside: Path, target: Path) -> None:
     sync(target.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` and the parents that it lacks, and flush each new name: what is put there survives a power cut."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
+
+
+def place_folder(aside: Path, target: Path) -> None:
+    """Give the finished folder `aside` and the files in it the free name `target`, in one durable step."""
+    for path in aside.iterdir():
+        sync(path)
+    sync(aside)
+    aside.rename(target)
+    sync(target.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove `folder` in one step: a kill leaves a hidden rest, but nothing under its name that looks whole."""
+    aside = folder.with_name(f".{folder.name}.{uuid4().hex}")
+    folder.rename(aside)
+    sync(folder.parent)
+    shutil.rmtree(aside)
+
+
 def write_text(target: Path, text: str, *, mode: int = 0o644) -> None:
     """Write `text` to `target` in one step: readers see the old content or the new one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     descriptor, aside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         os.fchmod(descriptor, mode)

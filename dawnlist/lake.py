@@ -7,7 +7,8 @@
 
 Data files are named by their content and never changed. Readers take their file list from the catalogue, so they see one state of
 all tables; folders are layout, not truth. Writers put files down first and then commit: a kill before the commit leaves files
-that nobody reads (`vacuum` removes them), a kill after it leaves the new state.
+that nobody reads (`vacuum` removes them), a kill after it leaves the new state. Every file and every new name in a folder is flushed to
+the disk before the catalogue that leads to it.
 """
 
 import json
@@ -15,19 +16,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from dawnlist.columns import SCHEMA_VERSION
-from dawnlist.errors import CorruptedError, MissingInputError
-from dawnlist.files import replace_file, sha256_of, write_json
+from dawnlist.errors import CorruptedError, MissingInputError, StorageError
+from dawnlist.files import make_folder, replace_file, sha256_of, write_json
 from dawnlist.locks import exclusive
 
 if TYPE_CHECKING:
     import duckdb
 
+    from dawnlist.settings import Settings
+
 COMMIT_WAIT_SECONDS = 120
 ROW_GROUP_SIZE = 122_880  # DuckDB's default
+LEFTOVERS = ("*/.*.tmp", "*/event_date=*/.*.tmp", ".catalog.json.*", "_catalogs/.*", "*/_manifests/.*")  # what a killed write leaves aside
 
 
 @dataclass(frozen=True, order=True)
@@ -87,6 +91,11 @@ class Snapshot:
             raise MissingInputError(f"{self.root} has no table {table}: run `dawnlist {stage}` for this night first.")
         return self.files(table)
 
+    def changed_partitions(self, table: str, *, since: "Snapshot") -> list[str]:
+        """The partitions of `table` whose files differ between `since` and this state, new and vanished ones included, in order."""
+        mine, theirs = ({(file.partition, file.sha256) for file in state.data_files(table)} for state in (self, since))
+        return sorted({partition for partition, _ in mine ^ theirs})
+
     def verify(self) -> None:
         """Raises CorruptedError when a file of this state is missing or differs from its hash."""
         for table, version in self.tables.items():
@@ -105,14 +114,13 @@ class Lake:
         self.root = root
 
     def snapshot(self, version: int | None = None) -> Snapshot:
-        """The current state, or the kept state `version`."""
-        path = self.root / "catalog.json" if version is None else self._catalog_path(version)
-        try:
-            catalog = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            if version is not None:
-                raise MissingInputError(f"{self.root} no longer keeps version {version} of its tables.") from None
+        """The current state, or the kept state `version`; 0 is the empty lake. Raises CorruptedError for a state that cannot be read."""
+        path = self._catalog_path(version) if version else self.root / "catalog.json"
+        if version and not path.exists():
+            raise MissingInputError(f"{self.root} no longer keeps version {version} of its tables.")
+        if version == 0 or not path.exists():
             return Snapshot(self.root, 0)
+        catalog = _read_json(path)
         return Snapshot(self.root, catalog["version"], {name: self._read_manifest(name, number) for name, number in catalog["tables"].items()})
 
     def write(self, connection: "duckdb.DuckDBPyConnection", table: str, query: str, *, partition: date | None = None) -> DataFile | None:
@@ -121,7 +129,7 @@ class Lake:
         The query must give its rows in one order: the file's name is the hash of its bytes.
         """
         folder = self.root / table / (f"event_date={partition}" if partition else "")
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         aside = folder / f".{uuid4().hex}.tmp"
         try:
             # Through a table: the writer's bytes depend on how rows lie in memory, and a table's scan always lays them out alike.
@@ -141,7 +149,7 @@ class Lake:
         """Move a finished Parquet file of `rows` rows into `table`'s folder under its content's name; not yet visible."""
         digest = sha256_of(aside)
         folder = self.root / table / (f"event_date={partition}" if partition else "")
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         target = folder / f"{digest}.parquet"
         size = aside.stat().st_size
         replace_file(aside, target)
@@ -154,13 +162,17 @@ class Lake:
         return Snapshot(self.root, current.version + 1, {**current.tables, **new})
 
     def commit(self, changes: Mapping[str, Iterable[DataFile]], *, run_id: str, attempt: int = 1) -> Snapshot:
-        """Make `changes` (table -> all its files from now on) visible in one step. Tables not named stay as they are."""
+        """Make `changes` (table -> all its files from now on) visible in one step. Tables not named stay as they are.
+
+        Raises StorageError, and leaves the state as it was, when a file is gone that was written for it.
+        """
         with exclusive(self.root / ".commit.lock", wait_seconds=COMMIT_WAIT_SECONDS):
             current = self.snapshot()
             number = current.version + 1
             tables = {name: version.version for name, version in current.tables.items()}
             for name, files in changes.items():
                 version = TableVersion(number, tuple(sorted(files)), run_id, attempt)
+                self._refuse_missing(set(version.files) - set(current.data_files(name)))
                 write_json(self._manifest_path(name, number), {"table": name, **asdict(version)})
                 tables[name] = number
             catalog = {"version": number, "tables": tables, "run_id": run_id}
@@ -175,7 +187,7 @@ class Lake:
             return current if file is None else self.commit({table: {*current.data_files(table), file}}, run_id=run_id)
 
     def vacuum(self, *, keep: int, pinned: Iterable[int] = ()) -> int:
-        """Remove what neither the last `keep` states nor the `pinned` ones need. Returns the number of data files removed.
+        """Remove what neither the last `keep` states nor the `pinned` ones need, and what killed writers left. Returns the number of data files removed.
 
         Nothing may be writing: call it while holding the lake's writer lock.
         """
@@ -188,7 +200,13 @@ class Lake:
             removed = _unlink(path for path in self.root.glob("*/**/*.parquet") if path not in data and "staged" not in path.relative_to(self.root).parts)
             _unlink(path for path in self.root.glob("*/_manifests/*.json") if (path.parts[-3], int(path.stem)) not in manifests)
             _unlink(path for path in self.root.glob("_catalogs/*.json") if int(path.stem) not in wanted)
+            _unlink(path for pattern in LEFTOVERS for path in self.root.glob(pattern))
             return removed
+
+    def _refuse_missing(self, files: Iterable[DataFile]) -> None:
+        missing = [file.path for file in files if not (self.root / file.path).is_file()]
+        if missing:
+            raise StorageError(f"{self.root / min(missing)} was removed before it was committed. Nothing was changed: run this again.")
 
     def _catalog_path(self, version: int) -> Path:
         return self.root / "_catalogs" / f"{version:08d}.json"
@@ -197,9 +215,27 @@ class Lake:
         return self.root / table / "_manifests" / f"{version:08d}.json"
 
     def _read_manifest(self, table: str, version: int) -> TableVersion:
-        document = json.loads(self._manifest_path(table, version).read_text(encoding="utf-8"))
+        document = _read_json(self._manifest_path(table, version))
         files = tuple(DataFile(**file) for file in document["files"])
         return TableVersion(document["version"], files, document["run_id"], document["attempt"], document["schema_version"])
+
+
+def changed_days(settings: "Settings", since_version: int, until_version: int | None = None) -> list[date]:
+    """The UTC days whose events differ between two states of the lake, in order: what was made of any other day still holds.
+
+    `since_version` is the state that downstream has used (0 = none yet: all days), `until_version` the current state when it is None. A day
+    counts when its rows differ: events that came late, or that left it because another day has the event now. Raises MissingInputError
+    when the lake no longer keeps `since_version`: then every day is to be made again.
+    """
+    lake = Lake(settings.lake_dir)
+    return [date.fromisoformat(day) for day in lake.snapshot(until_version).changed_partitions("events", since=lake.snapshot(since_version))]
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError) as error:
+        raise CorruptedError(f"{path} is missing or damaged. Restore it from a backup; `_catalogs` beside the tables has the states before.") from error
 
 
 def _unlink(paths: Iterable[Path]) -> int:

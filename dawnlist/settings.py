@@ -10,6 +10,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -21,7 +22,7 @@ PREFIX = "DAWNLIST_"
 DELIMITER = "__"
 # Read by the tests and by the settings' own loading, not settings themselves.
 OTHER_VARIABLES = frozenset({"DAWNLIST_REAL_DATA", "DAWNLIST_CONFIG"})
-SECRETS = frozenset({("privacy", "key"), ("serving", "url"), ("airflow", "alert_url")})
+SECRETS = frozenset({("privacy", "key"), ("privacy", "previous_key"), ("serving", "url"), ("airflow", "alert_url")})
 
 
 class _Section(BaseModel):
@@ -36,10 +37,18 @@ class Site(_Section):
 
 
 class Privacy(_Section):
+    """The keys of the pseudonyms; docs/privacy.md has their rotation."""
+
     key: SecretStr | None = Field(None, description="the key of the pseudonyms, at least 16 characters; else it is read from key_file")
     key_file: Path | None = Field(None, description="file that holds the key, readable by its owner only; default: <home>/secrets/pseudonym.key")
+    previous_key: SecretStr | None = Field(
+        None, description="the key before this one, while ids of both keys are linked; else it is read from previous_key_file"
+    )
+    previous_key_file: Path | None = Field(
+        None, description="file that holds the key before this one; default: the key file's name with .previous, where it is there"
+    )
 
-    @field_validator("key")
+    @field_validator("key", "previous_key")
     @classmethod
     def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and len(key.get_secret_value()) < 16:
@@ -50,13 +59,62 @@ class Privacy(_Section):
 class Ingest(_Section):
     max_lateness_days: int = Field(30, ge=0, description="a row that lands later than this after its event goes to quarantine")
     grace_minutes: int = Field(60, ge=0, description="an hour without files is waited for this long, then taken as empty")
+    landing_retention_days: int | None = Field(None, ge=1, description="`landing prune` removes ingested files that are older; default: landing is left alone")
 
 
 class Gate(_Section):
     max_quarantined_share: float = Field(0.05, ge=0, le=1, description="a batch with a larger share of unreadable rows is kept out")
     max_unknown_items_share: float = Field(0.5, ge=0, le=1, description="warn when more of the events name an item that no catalogue has")
-    min_volume_share: float = Field(0.2, ge=0, description="a day with less than this share of the median of the days before it is warned about")
+    max_unknown_users_share: float = Field(0.1, ge=0, le=1, description="warn when more of the events or consents are of a user that no customer record has")
+    max_bots_share: float = Field(0.2, ge=0, le=1, description="warn when more of the events are of bots")
+    max_null_ids_share: float = Field(0.5, ge=0, le=1, description="warn when more of the events have neither a user nor a device")
+    min_volume_share: float = Field(0.2, ge=0, description="a day with less than this share of the median of the same weekday before it is warned about")
     max_stale_days: int = Field(7, ge=0, description="the night stops when the newest event is older than this")
+    history_weeks: int = Field(8, ge=1, description="a day is compared with the same weekday of so many weeks before it")
+    min_same_weekdays: int = Field(3, ge=2, description="with fewer same weekdays a day is compared with all days of those weeks, and nothing is critical")
+    min_history_days: int = Field(7, ge=2, description="with fewer days in all, a day is compared with nothing")
+    volume_z_warning: float = Field(3.5, gt=0, description="warn when the day's volume is so many robust deviations from the usual (Iglewicz & Hoaglin 1993)")
+    volume_z_critical: float = Field(6.0, gt=0, description="the night stops when the day's volume is so many robust deviations below the usual")
+    volume_min_spread: float = Field(
+        0.1, gt=0, description="a robust deviation of the volume is at least this share of the median: quiet histories alarm at once"
+    )
+    share_z_warning: float = Field(3.5, gt=0, description="warn when a share is so many robust deviations from the usual")
+    share_min_spread: float = Field(0.02, gt=0, description="a robust deviation of a share is at least this")
+    min_hour_visitors: float = Field(15.0, gt=0, description="an hour is looked for only when it usually has so many visitors")
+    min_hour_share: float = Field(0.1, ge=0, le=1, description="an hour with less than this share of its usual visitors counts as missing")
+    drift_days: int = Field(28, ge=1, description="the day's distributions are compared with those of so many days before it")
+    drift_min_rows: int = Field(200, ge=1, description="with fewer values on either side, distributions are not compared")
+    psi_notice: float = Field(0.1, gt=0, description="population stability index beyond chance from which a shift is noted (Siddiqi 2006)")
+    psi_warning: float = Field(0.25, gt=0, description="population stability index beyond chance from which a shift is warned about (Siddiqi 2006)")
+    ks_notice: float = Field(0.1, gt=0, le=1, description="Kolmogorov-Smirnov distance beyond chance from which a shift is noted")
+    ks_warning: float = Field(0.2, gt=0, le=1, description="Kolmogorov-Smirnov distance beyond chance from which a shift is warned about")
+
+
+class Scorecard(_Section):
+    """How each source's data is scored every night, see docs/data-quality.md. Weights count relative to each other; 0 leaves a part out."""
+
+    days: int = Field(7, ge=1, description="the scores look at so many days, the run date the last")
+    recency_half_life_days: float = Field(2.0, gt=0, description="recency halves with every so many days that the newest event is behind the run date")
+    reliability_weight: float = Field(1.0, ge=0)
+    recency_weight: float = Field(1.0, ge=0)
+    completeness_weight: float = Field(1.0, ge=0)
+    relevance_weight: float = Field(1.0, ge=0)
+    visitor_weight: float = Field(3.0, ge=0, description="of completeness: events with a user or a device")
+    item_weight: float = Field(3.0, ge=0, description="of completeness: events of items that name one")
+    price_weight: float = Field(2.0, ge=0, description="of completeness: purchases with a price")
+    quantity_weight: float = Field(1.0, ge=0, description="of completeness: purchases with a quantity")
+    session_weight: float = Field(1.0, ge=0, description="of completeness: events with a session")
+    device_weight: float = Field(1.0, ge=0, description="of completeness: events with a kind of device")
+    country_weight: float = Field(1.0, ge=0, description="of completeness: events with a country")
+
+
+class Bots(_Section):
+    """Above these a visitor is taken for a machine on that day. Views, clicks and searches count; orders never do."""
+
+    max_events_per_minute: int = Field(20, ge=1, description="events of one visitor in a minute of the clock")
+    max_events_per_hour: int = Field(300, ge=1, description="events of one visitor in an hour of the clock")
+    max_session_events: int = Field(500, ge=1, description="events of one visitor in a session")
+    max_session_hours: float = Field(8.0, gt=0, description="hours of a session without a break")
 
 
 class Segments(_Section):
@@ -131,13 +189,17 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter=DELIMITER, extra="forbid", frozen=True, env_ignore_empty=True)
 
     home: Path = Field(PROJECT / "var", description="the folder of everything that a run makes; DAWNLIST_HOME moves it")
-    landing: Path | None = Field(None, description="where files land, one folder a source; default: <home>/landing/<source>")
+    landing: Path | str | None = Field(
+        None, description="where files land: a folder or a URL (s3://bucket/folder), or its subfolder of the source's name; default: <home>/landing/<source>"
+    )
     sources_dir: Path = Field(PROJECT / "config" / "sources", description="one YAML file per source")
     seed: int = Field(20_170_310, ge=0, description="seed of everything that is random")
     site: Site = Site()
     privacy: Privacy = Privacy()
     ingest: Ingest = Ingest()
     gate: Gate = Gate()
+    scorecard: Scorecard = Scorecard()
+    bots: Bots = Bots()
     segments: Segments = Segments()
     candidates: Candidates = Candidates()
     ranker: Ranker = Ranker()
@@ -149,10 +211,20 @@ class Settings(BaseSettings):
     airflow: Airflow = Airflow()
     retention: Retention = Retention()
 
-    @field_validator("home", "landing", "sources_dir")
+    @field_validator("home", "sources_dir")
     @classmethod
-    def _absolute(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser().absolute()
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    @field_validator("landing")
+    @classmethod
+    def _folder_or_url(cls, landing: Path | str | None) -> Path | str | None:
+        if not isinstance(landing, str) or "://" not in landing:
+            return None if landing is None else Path(landing).expanduser().absolute()
+        parts = urlsplit(landing)
+        if parts.password or parts.query:
+            raise ValueError("a URL must not hold a password or a token; credentials come from the environment")
+        return landing.rstrip("/")
 
     @classmethod
     def settings_customise_sources(
@@ -206,8 +278,13 @@ class Settings(BaseSettings):
         return self.home / "tmp"
 
     def landing_dir(self, source: str) -> Path:
-        """The folder that `source`'s files land in."""
-        return self.landing or self.home / "landing" / source
+        """The folder that `source`'s files land in: `landing`, or its subfolder of the source's name where there is one. Raises SettingsError for a URL."""
+        if self.landing is None:
+            return self.home / "landing" / source
+        if not isinstance(self.landing, Path):
+            raise SettingsError(f"landing is {self.landing}: this command needs a folder of this machine. Name one with DAWNLIST_LANDING.")
+        own = self.landing / source
+        return own if own.is_dir() else self.landing
 
     def night_dir(self, run_date: Any) -> Path:
         """The tables of the night of `run_date`."""

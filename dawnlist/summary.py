@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dawnlist import duck
-from dawnlist.columns import GATE_RESULTS, LEDGER
+from dawnlist.columns import GATE_RESULTS, LEDGER, SOURCE_SCORES
 from dawnlist.errors import MissingInputError
 from dawnlist.lake import Lake
 from dawnlist.settings import Settings
@@ -33,6 +33,7 @@ def show(settings: Settings, run_date: date, console: Console | None = None) -> 
     console.print(_stages_table(loads, night))
     console.print(_ledger_table(settings))
     console.print(_gate_table(settings, night))
+    console.print(_scores_table(settings, run_date))
     for result in night:
         if result.stage == "train":
             _print_quality(console, result)
@@ -101,12 +102,27 @@ def _gate_table(settings: Settings, night: Sequence[StageResult]) -> Table:
     with duck.connect(settings) as connection:
         rows = connection.execute(
             "SELECT suite, source, count(*) FILTER (is_success), count(*) FILTER (NOT is_success AND severity = 'warning'), "
-            f"count(*) FILTER (NOT is_success AND severity <> 'warning') FROM {duck.scan(files, GATE_RESULTS)} "
+            f"count(*) FILTER (NOT is_success AND severity IN ('critical', 'row')) FROM {duck.scan(files, GATE_RESULTS)} "
             "WHERE suite IN ('events', 'items', 'customers', 'consents') OR list_contains(?, run_id) GROUP BY ALL ORDER BY 1, 2",
             [runs],
         ).fetchall()
     for suite, source, held, warned, failed in rows:
         table.add_row(suite, source, f"{held:,}", f"{warned:,}" if warned else "", f"[red]{failed:,}" if failed else "")
+    return table
+
+
+def _scores_table(settings: Settings, run_date: date) -> Table:
+    """How good each source's data was on the run date, and what each score is made of."""
+    table = _table("Scores of the sources (0 to 1, docs/data-quality.md)", "source", "dimension", numbers=("score", "weight"))
+    table.add_column("made of")
+    files = Lake(settings.lake_dir).snapshot().files("source_scores")
+    with duck.connect(settings) as connection:
+        rows = connection.execute(
+            f"SELECT source, dimension, score, weight, detail FROM {duck.scan(files, SOURCE_SCORES)} WHERE run_date = ? ORDER BY source, dimension = 'total', dimension",
+            [run_date],
+        ).fetchall()
+    for source, dimension, score, weight, detail in rows:
+        table.add_row(source, dimension, "" if score is None else f"{score:.3f}", f"{weight:g}", detail)
     return table
 
 

@@ -30,11 +30,13 @@ MARTS = (
     "fct_interactions",
     "fct_sessions",
     "fct_orders",
+    "fct_bots",
     "feat_user_rfm",
     "feat_user_activity",
     "feat_item_popularity",
     "feat_popular_items",
 )
+REFERRED = ("items", "customers", "consents")
 LISTS = ("recommendations", "similar_items", "popular_items")
 MODULES = {name: name for name in ("events", "items", "customers", "consents", "day")} | dict.fromkeys(MARTS, "marts") | dict.fromkeys(LISTS, "recommendations")
 
@@ -56,11 +58,13 @@ def check(
     checked_for: datetime,
     run_id: str,
     parameters: Mapping[str, Any] | None = None,
+    conditions: Mapping[str, str] | None = None,
 ) -> Verdict:
     """Run `suite` over Parquet files.
 
     tables: table -> its files: the guarded table, named like the suite, and those that it refers to. A table without files counts as not there;
     of a guarded table without rows only the expectations of its row count are checked.
+    Of a table with a condition (SQL) in `conditions` the rows count that fulfil it.
     """
     from dawnlist import gx_duckdb
     from expectations.kinds import ROW_REASON, Scope
@@ -69,7 +73,7 @@ def check(
     there = frozenset(name for name, files in tables.items() if files)
     scope = Scope(suite, source, checked_for, settings, there, parameters or {})
     with duck.connect(settings) as connection:
-        is_empty = _make_views(connection, suite, tables, module, scope)
+        is_empty = _make_views(connection, suite, tables, module, scope, conditions or {})
         expectations = module.suite(scope)
         if is_empty:
             expectations = [one for one in expectations if one.expectation_type == "expect_table_row_count_to_be_between"]
@@ -78,9 +82,10 @@ def check(
 
 
 def check_day(settings: "Settings", lake: Snapshot, source: str, *, run_date: date, run_id: str) -> Verdict:
-    """Freshness and volume of `source`'s events up to `run_date` in the lake's state `lake`."""
-    files = lake.files("events", until=run_date + timedelta(days=1))
-    return check(settings, "day", {"events": files}, source=source, checked_for=_end_of(run_date), run_id=run_id, parameters={"run_date": run_date})
+    """`source`'s events of `run_date` in the lake's state `lake`: freshness, and volume, shares, distributions and references against the weeks before."""
+    since = run_date - timedelta(days=max(7 * settings.gate.history_weeks, settings.gate.drift_days))
+    tables = {"events": lake.files("events", since=since, until=run_date + timedelta(days=1))} | {name: lake.files(name) for name in REFERRED}
+    return check(settings, "day", tables, source=source, checked_for=_end_of(run_date), run_id=run_id, parameters={"run_date": run_date})
 
 
 def check_marts(settings: "Settings", tables: Snapshot, *, run_date: date, run_id: str) -> list[Verdict]:
@@ -129,15 +134,20 @@ def _module(suite: str) -> Any:
     return importlib.import_module(f"expectations.{MODULES[suite]}")
 
 
-def _make_views(connection: "duckdb.DuckDBPyConnection", suite: str, tables: Mapping[str, Sequence[Path]], module: Any, scope: Any) -> bool:
-    """A view per table without the columns that tell a row's origin, and one of the guarded relation. True when that one has no rows."""
+def _make_views(
+    connection: "duckdb.DuckDBPyConnection", suite: str, tables: Mapping[str, Sequence[Path]], module: Any, scope: Any, conditions: Mapping[str, str]
+) -> bool:
+    """A view per table without the columns that tell a row's origin, and the suite's own relations. True when the guarded one has no rows."""
     origin = ", ".join(duck.literal(name) for name in ORIGIN)
     for name, files in tables.items():
-        columns = LAKE_TABLES.get(name, {"nothing": "VARCHAR"})
-        kept = f"SELECT COLUMNS(lambda name: name NOT IN ({origin})) FROM {duck.scan(files, columns)}"
+        # The guarded table is looked at as it was written; an older file of another table may lack a newer column.
+        columns = {} if files and (name == suite or name not in LAKE_TABLES) else LAKE_TABLES.get(name, {"nothing": "VARCHAR"})
+        kept = f"SELECT COLUMNS(lambda name: name NOT IN ({origin})) FROM {duck.scan(files, columns)}" + (
+            f" WHERE {conditions[name]}" if name in conditions else ""
+        )
         connection.execute(f"CREATE VIEW {duck.identifier(name)} AS {kept}")
-    if hasattr(module, "view"):
-        connection.execute(f"CREATE TABLE {duck.identifier(suite)} AS {module.view(scope)}")
+    for name, query in module.relations(scope).items() if hasattr(module, "relations") else ():
+        connection.execute(f"CREATE TABLE {duck.identifier(name)} AS {query}")
     return not connection.execute(f"SELECT 1 FROM {duck.identifier(suite)} LIMIT 1").fetchall()
 
 

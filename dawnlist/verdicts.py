@@ -10,8 +10,9 @@ from dawnlist.errors import GateError
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
 
-ROW, CRITICAL, WARNING = "row", "critical", "warning"
-SEVERITIES = (CRITICAL, ROW, WARNING)
+ROW, CRITICAL, WARNING, NOTICE = "row", "critical", "warning", "notice"
+SEVERITIES = (CRITICAL, ROW, WARNING, NOTICE)
+DECLARED = {"warning": WARNING, "info": NOTICE}  # GX's word -> ours
 ROWS_QUERY = "unexpected_rows_expectation"  # its observed value is the number of rows that its query found
 # Of a GX result these are kept; what lists values is not.
 COUNTS = (
@@ -135,7 +136,7 @@ def _severity(declaration: Mapping[str, Any], row_key: str, *, raised: bool) -> 
         return CRITICAL
     if row_key in declaration.get("meta", {}):
         return ROW
-    return WARNING if declaration["severity"] == WARNING else CRITICAL
+    return DECLARED.get(declaration["severity"], CRITICAL)
 
 
 def _raised(exceptions: Mapping[str, Any]) -> bool:
@@ -154,6 +155,6 @@ def _observed(kind: str, result: Mapping[str, Any]) -> str:
         return "; ".join(f"{name}: {', '.join(columns)}" for name, columns in sorted(mismatched.items()))
     if isinstance(value, list):
         return f"{len(value)} columns"
-    if isinstance(value, int | float):
-        return f"{value:,}"
-    return "nothing to measure" if value is None else str(value)
+    found = "nothing to measure" if value is None else f"{value:,}" if isinstance(value, int | float) else str(value)
+    note = (result.get("details") or {}).get("note")
+    return f"{found} ({note})" if note else found

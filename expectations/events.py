@@ -13,8 +13,6 @@ ITEM_EVENTS = ("view", "click", "like", "rate", "add_to_cart", "remove_from_cart
 CLOCK_TOLERANCE = timedelta(days=1)
 MIN_IN_TIME = 0.99
 MIN_REGULAR = 0.99
-MIN_WITH_ID = 0.5
-MIN_PEOPLE = 0.8  # the rest are bots
 WITH_ID = "SELECT avg((coalesce(user_id, anonymous_id) IS NOT NULL)::INTEGER) AS value FROM {batch}"
 UNKNOWN_ITEMS = """
 SELECT avg((known.item_id IS NULL)::INTEGER) AS value
@@ -38,6 +36,7 @@ def rows() -> list[Expectation]:
 
 def suite(scope: Scope) -> list[Expectation]:
     """A batch of events: its form, its key, pseudonyms only, and no row that quarantine should have taken."""
+    people, with_id = 1 - scope.settings.gate.max_bots_share, 1 - scope.settings.gate.max_null_ids_share
     return [
         *staged(scope, EVENTS, INPUT_KEYS["events"]),
         *filled("event_id", "event_date", "is_bot", "key_id"),
@@ -46,10 +45,8 @@ def suite(scope: Scope) -> list[Expectation]:
         *rows(),
         _in_time(scope),
         *_regular_sales(),
-        warning(
-            gxe.ExpectColumnValuesToBeInSet, f"at least {MIN_PEOPLE:.0%} of the events are not of bots", column="is_bot", value_set=[False], mostly=MIN_PEOPLE
-        ),
-        share(f"at least {MIN_WITH_ID:.0%} of the events have a user or a device", WITH_ID, min_value=MIN_WITH_ID),
+        warning(gxe.ExpectColumnValuesToBeInSet, f"at least {people:.0%} of the events are not of bots", column="is_bot", value_set=[False], mostly=people),
+        share(f"at least {with_id:.0%} of the events have a user or a device", WITH_ID, min_value=with_id),
         *_known_items(scope),
     ]
 

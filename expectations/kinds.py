@@ -34,7 +34,10 @@ class Scope:
 
 
 class ExpectQueryValueToBeBetween(gxe.UnexpectedRowsExpectation):
-    """The query's one row and column `value` is between `min_value` and `max_value`, both inclusive. A NULL passes: there was nothing to measure."""
+    """The query's one row and column `value` is between `min_value` and `max_value`, both inclusive. A NULL passes: there was nothing to measure.
+
+    A second column `note`, where the query has it, says what was measured: in words and counts, without values of the data.
+    """
 
     min_value: float | None = None
     max_value: float | None = None
@@ -49,13 +52,14 @@ class ExpectQueryValueToBeBetween(gxe.UnexpectedRowsExpectation):
         return values
 
     def _validate(self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None) -> dict[str, Any]:
-        value = metrics["unexpected_rows_query.table"][0]["value"]
+        row = metrics["unexpected_rows_query.table"][0]
+        value, details = row["value"], {"note": row["note"]} if row.get("note") else {}
         if value is None:
-            return {"success": True, "result": {"observed_value": None}}
+            return {"success": True, "result": {"observed_value": None, "details": details}}
         value = round(float(value), 6)
         is_high_enough = self.min_value is None or value >= self.min_value
         is_low_enough = self.max_value is None or value <= self.max_value
-        return {"success": is_high_enough and is_low_enough, "result": {"observed_value": value}}
+        return {"success": is_high_enough and is_low_enough, "result": {"observed_value": value, "details": details}}
 
 
 def row(kind: type[Expectation], reason: str, **arguments: Any) -> Expectation:
@@ -71,6 +75,11 @@ def critical(kind: type[Expectation], what: str, **arguments: Any) -> Expectatio
 def warning(kind: type[Expectation], what: str, **arguments: Any) -> Expectation:
     """It is reported when `what` does not hold."""
     return kind(description=what, severity="warning", **arguments)
+
+
+def notice(kind: type[Expectation], what: str, **arguments: Any) -> Expectation:
+    """It is kept and shown in the Data Docs when `what` does not hold, and nobody is told: GX calls it info."""
+    return kind(description=what, severity="info", **arguments)
 
 
 def has_rows() -> Expectation:

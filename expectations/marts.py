@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import pairwise
 
 import great_expectations.expectations as gxe
 
-from expectations.kinds import Expectation, Scope, critical, filled, has_rows, known, no_rows, pseudonyms, unique, warning
+from expectations.kinds import Expectation, Scope, critical, filled, has_rows, known, no_rows, pseudonyms, share, unique, warning
 
 PERSONAL_COLUMNS = ("first_seen_at", "last_seen_at", "registered_at", "country", "device", "n_events")
 WITHHELD = " OR ".join(f"{column} IS NOT NULL" for column in PERSONAL_COLUMNS)
@@ -21,6 +22,7 @@ class Mart:
 
     grain: tuple[str, ...]
     is_required: bool = False
+    is_rare: bool = False
     filled: tuple[str, ...] = ()
     pseudonyms: tuple[str, ...] = ()
     between: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
@@ -63,6 +65,7 @@ MARTS: Mapping[str, Mart] = {
         rows_against={"no session ends before it starts": "ended_at < started_at"},
     ),
     "fct_orders": Mart(grain=("source", "order_id"), filled=("ordered_at",)),
+    "fct_bots": Mart(grain=("source", "event_date", "bot_rule"), is_rare=True, between={"n_visitors": COUNT, "n_events": (1, None), "share_of_events": (0, 1)}),
     "feat_user_rfm": Mart(
         grain=("person_id", "feature_date"),
         filled=("feature_date", "rfm_segment"),
@@ -97,7 +100,7 @@ def suite(scope: Scope) -> list[Expectation]:
     """The expectations of the mart that the suite is named after."""
     mart = MARTS[scope.suite]
     return [
-        has_rows() if mart.is_required else warning(gxe.ExpectTableRowCountToBeBetween, "there are rows", min_value=1),
+        *([] if mart.is_rare else [has_rows() if mart.is_required else warning(gxe.ExpectTableRowCountToBeBetween, "there are rows", min_value=1)]),
         *filled(*mart.grain, *mart.filled),
         unique(*mart.grain),
         *pseudonyms(*mart.pseudonyms),
@@ -105,7 +108,17 @@ def suite(scope: Scope) -> list[Expectation]:
         *[_one_of(column, values) for column, values in mart.allowed.items()],
         *[known(column, table, key) for column, (table, key) in mart.known.items() if table in scope.tables],
         *[no_rows(what, f"SELECT 1 AS broken FROM {{batch}} WHERE {against}") for what, against in mart.rows_against.items()],
+        *([_few_bots(scope)] if scope.suite == "fct_bots" else []),
     ]
+
+
+def _few_bots(scope: Scope) -> Expectation:
+    """Of the source with the most bots on the run date, whichever rule knew them."""
+    highest, day = scope.settings.gate.max_bots_share, (scope.checked_for - timedelta(days=1)).date()
+    of_sources = f"SELECT sum(share_of_events) AS bots FROM {{batch}} WHERE event_date = DATE '{day}' GROUP BY source"
+    return share(
+        f"at most {highest:.0%} of the day's events are left out as those of bots", f"SELECT max(bots) AS value FROM ({of_sources})", max_value=highest
+    )
 
 
 def _between(column: str, least: float | None, greatest: float | None) -> Expectation:

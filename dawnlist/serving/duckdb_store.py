@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dawnlist.duck import connect, literal
+from dawnlist.duck import connect, literal, replace_database
 from dawnlist.errors import MissingInputError, ServingError
-from dawnlist.files import replace_file
 from dawnlist.serving.base import PUBLICATION_COLUMNS, PUBLICATIONS, SCHEMA, SERVABLE, Publication, audit, insert_of
 from dawnlist.settings import Settings
 
@@ -46,7 +45,7 @@ class DuckDBStore:
             for table, column in INDEXES.items():
                 connection.execute(f"CREATE INDEX {table}_by_{column} ON {SCHEMA}.{table} ({column})")
             connection.execute("CHECKPOINT")
-        replace_file(prepared, self._file)
+        replace_database(prepared, self._file)
 
     @contextmanager
     def published(self, connection: "duckdb.DuckDBPyConnection") -> Iterator[Publication]:

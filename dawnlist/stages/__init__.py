@@ -4,6 +4,7 @@ import importlib
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Final
 
+from dawnlist import duck
 from dawnlist.locks import exclusive
 from dawnlist.settings import Settings
 from dawnlist.stages.base import Interval, StageResult
@@ -27,7 +28,8 @@ def execute(
             stack.enter_context(lock(settings, stage, wait_seconds=wait_seconds))
         result: StageResult = module.run(settings, interval, run_id=run_id, **options)
         result.run_id = run_id
-        result.save(settings)
+        with duck.writing(settings.runs_dir):
+            result.save(settings)
         return result
 
 

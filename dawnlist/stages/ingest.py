@@ -3,12 +3,14 @@
 import time
 from datetime import datetime
 
-from dawnlist import ingest, landing, sources
+from dawnlist import duck, ingest, landing, sources
 from dawnlist.landing import HourState
+from dawnlist.locks import exclusive
 from dawnlist.privacy import load_key
 from dawnlist.settings import Settings
 from dawnlist.stages.base import Interval, StageResult
 
+STAGING_WAIT_SECONDS = 600
 COUNTS = ("n_read", "n_staged", "n_quarantined", "n_duplicates", "n_ignored")
 
 
@@ -19,6 +21,16 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     """
     started = time.monotonic()
     result = StageResult("ingest", interval.key)
+    with exclusive(settings.lake_dir / ".staging.lock", wait_seconds=STAGING_WAIT_SECONDS), duck.writing(settings.home), landing.spool(settings):
+        ingest.clear_leftovers(settings)
+        duck.clear_spill(settings)
+        _stage(settings, interval, result)
+    result.rows_in, result.rows_out = result.counts.get("n_read", 0), result.counts.get("n_staged", 0)
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def _stage(settings: Settings, interval: Interval, result: StageResult) -> None:
     key = load_key(settings)
     for source in sources.of_site(settings):
         landed = landing.within(landing.list_files(settings, source), interval.start, interval.end, max_lateness_days=settings.ingest.max_lateness_days)
@@ -35,9 +47,6 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
         result.paths.append(str(batch.folder))
         if batch.total("n_quarantined"):
             result.notes.append(f"{source.name}: {batch.total('n_quarantined'):,} of {batch.total('n_read'):,} records cannot be read and go to quarantine")
-    result.rows_in, result.rows_out = result.counts.get("n_read", 0), result.counts.get("n_staged", 0)
-    result.seconds = time.monotonic() - started
-    return result
 
 
 def hour_state(settings: Settings, interval: Interval, now: datetime) -> HourState:

@@ -2,7 +2,7 @@
 
 import time
 
-from dawnlist import validation
+from dawnlist import duck, scorecard, validation
 from dawnlist.lake import Lake
 from dawnlist.locks import exclusive
 from dawnlist.settings import Settings
@@ -13,20 +13,23 @@ WRITER_WAIT_SECONDS = 600
 
 
 def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
-    """Check freshness and volume of every source, then pin the lake for the night of the interval's run date.
+    """Check and score the day of every source, then pin the lake for the night of the interval's run date.
 
-    Raises GateError, and leaves the night as it was, when a source has no events or only old ones. It holds the lake's writer lock, so
-    that the night pins the state that was checked. `rows_in` and `rows_out` count the events of the pinned state.
+    Raises GateError, and leaves the night as it was, when a critical check fails: a source has no events or only old ones, or far fewer
+    than on the same weekday before. It holds the lake's writer lock, so that the night pins the state that was checked. `rows_in` and
+    `rows_out` count the events of the pinned state; the metric `scores` has the total of each source.
     """
     started = time.monotonic()
     result = StageResult("open", interval.key)
-    with exclusive(settings.lake_dir / ".writer.lock", wait_seconds=WRITER_WAIT_SECONDS):
+    with exclusive(settings.lake_dir / ".writer.lock", wait_seconds=WRITER_WAIT_SECONDS), duck.writing(settings.home):
         lake = Lake(settings.lake_dir).snapshot()
         verdicts = [validation.check_day(settings, lake, source, run_date=interval.run_date, run_id=run_id) for source in settings.site.sources]
+        scores = scorecard.keep(settings, verdicts, run_date=interval.run_date, run_id=run_id)
         result.notes += gate.decide(settings, verdicts, f"The night of {interval.run_date}", run_date=interval.run_date, run_id=run_id)
         night = Night.open(settings, interval.run_date, run_id=run_id)
     result.rows_in = result.rows_out = night.lake.rows("events")
     result.counts = {table: night.lake.rows(table) for table in sorted(night.lake.tables)}
     result.metrics = {"lake_version": night.lake_version, "checks": sum(len(verdict.results) for verdict in verdicts)}
+    result.metrics["scores"] = {source: score["total"] for source, score in scores.items()}
     result.seconds = time.monotonic() - started
     return result

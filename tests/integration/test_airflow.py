@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psutil
 import pytest
 
@@ -141,3 +142,17 @@ def test_secrets_are_their_owners_alone(story: Story) -> None:
     folder = story.settings.home / "airflow"
     assert {path.stat().st_mode & 0o777 for path in (folder / "secrets.json", folder / "environment.sh")} == {0o600}
     assert MARK not in (folder / "environment.sh").read_text()  # or the stack would end its user's shell
+
+
+def test_nothing_that_airflow_wrote_holds_a_raw_id_or_an_address(story: Story) -> None:
+    landing, folder = story.settings.landing_dir("store"), story.settings.home / "airflow"
+    people = duckdb.sql(f"SELECT DISTINCT unnest([customer_id, email, name]) FROM read_json('{landing}/customers/*.jsonl.gz')").fetchall()
+    devices = duckdb.sql(
+        f"SELECT DISTINCT \"anonymousId\"::VARCHAR FROM read_json('{landing}/events/*/*/*.gz', format = 'newline_delimited', ignore_errors = true)"
+    ).fetchall()
+    known = [row[0].encode() for row in people + devices if row[0]]
+    assert len(known) > 80
+    written = [path for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.suffix == ".log" for path in written) > 24
+    content = b"\n".join(path.read_bytes() for path in written)
+    assert [value for value in known if value in content] == []

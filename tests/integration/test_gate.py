@@ -48,7 +48,7 @@ def test_fresh_lake_opens_the_night_and_is_pinned(settings: Settings, tmp_path: 
     land(settings, tmp_path, RUN_DATE + timedelta(days=2))
     assert Night.load(settings, RUN_DATE).lake.rows("events") == 4
     results = duckdb.read_parquet([str(path) for path in night.lake.files("gate_results")])
-    assert results.filter("suite = 'day' AND is_success").aggregate("count(*)").fetchall() == [(4,)]
+    assert results.filter("suite = 'day' AND NOT is_success").aggregate("count(*)").fetchall() == [(0,)]
 
 
 def test_quiet_day_is_noted(settings: Settings, tmp_path: Path) -> None:

@@ -131,6 +131,7 @@ def test_the_analysts_find_marts_lists_and_records_in_one_file(settings: Setting
             "operations.gate_results": 1,
             "operations.ledger": 0,
             "operations.quarantine": 0,
+            "operations.source_scores": 0,
             "operations.stage_runs": 1,
             "serving.popular_items": 2,
             "serving.publications": 2,

@@ -1,8 +1,8 @@
 """One night of a shop with thirteen events, whose marts were worked out by hand.
 
 The run date is 2026-03-31 and the horizon seven days. ann uses a phone before she logs in on it; bob withdraws his consent on the run
-date; both have used the tablet; carla is a customer who never came; a robot calls; and somebody without any id looks at the lamp. The
-day after is in the lake as well: nothing of it may be seen.
+date; both have used the tablet; carla is a customer who never came; a robot calls, and a crawler that does not say so; and somebody
+without any id looks at the lamp. The day after is in the lake as well: nothing of it may be seen.
 """
 
 import logging
@@ -57,6 +57,11 @@ EVENTS: list[dict[str, Any]] = [
     {"event_id": "e11", "occurred_at": "2026-03-31 12:00:00", "event_type": "view", "item_id": "vase", "anonymous_id": "tablet"},
     {"event_id": "e12", "occurred_at": "2026-03-31 13:00:00", "event_type": "view", "item_id": "lamp", "user_id": "robot", "is_bot": True},
     {"event_id": "e13", "occurred_at": "2026-03-31 23:30:00", "event_type": "view", "item_id": "lamp", "country": "NL"},
+]
+# One view more in a minute than people make.
+EVENTS += [
+    {"event_id": f"f{number:02}", "occurred_at": f"2026-03-30 04:00:{number:02}", "event_type": "view", "item_id": "lamp", "anonymous_id": "crawler"}
+    for number in range(21)
 ]
 ITEMS: list[dict[str, Any]] = [
     {"item_id": "lamp", "updated_at": "2026-03-01", "title": "Lamp", "category": "light"},
@@ -158,6 +163,7 @@ def test_a_device_belongs_to_its_only_user_and_a_shared_one_to_itself(home: Sett
         ("ann", "ann", False),
         ("bob", "bob", False),
         ("carla", "carla", False),
+        ("crawler", "crawler", True),
         ("laptop", "bob", False),
         ("phone", "ann", False),
         ("tablet", "tablet", True),
@@ -237,6 +243,13 @@ def test_activity_counts_what_came_before_the_end_of_each_date(home: Settings) -
     ]
 
 
+def test_machines_are_counted_where_they_are_left_out(home: Settings) -> None:
+    assert mart(home, "fct_bots", "event_date, bot_rule, n_visitors, n_events, share_of_events") == [
+        (date(2026, 3, 30), "events_per_minute", 1, 21, 0.913043),  # of 23
+        (RUN_DATE, "user_agent", 1, 1, 0.166667),  # of 6
+    ]
+
+
 def test_popularity_counts_everybody_but_robots(home: Settings) -> None:
     select = "item_id, n_events_1h, n_events_1d, n_events_7d, n_events_28d, n_users_7d, n_users_28d, n_purchases_28d, days_since_first_event"
     assert mart(home, "feat_item_popularity", select, where=f"feature_date = DATE '{RUN_DATE}'") == [
@@ -298,7 +311,7 @@ def test_a_night_after_a_killed_build_makes_the_same_again(home: Settings) -> No
     result = night(home)
     assert not left_behind.exists()
     assert contents(home) == before
-    assert (result.rows_in, result.counts["persons"], result.counts["fct_orders"]) == (13, 6, 3)
+    assert (result.rows_in, result.counts["persons"], result.counts["fct_orders"]) == (34, 7, 3)
     assert result.rows_out == sum(result.counts[name] for name in warehouse.MARTS)
 
 
@@ -308,7 +321,9 @@ def test_the_formulas_pass_their_dbt_unit_tests(home: Settings) -> None:
     result = warehouse.run_dbt(home, home.warehouse_file, inputs, ["test", "--select", "test_type:unit"])
     assert {node.node.name: str(node.status) for node in result.results} == {
         "bots_and_later_events_are_left_out": "pass",
+        "a_machine_is_known_by_its_pace": "pass",
         "half_an_hour_is_the_same_session": "pass",
+        "pace_is_measured_by_the_clock": "pass",
         "quintiles_of_five_persons": "pass",
         "refunds_are_counted_whatever_their_sign": "pass",
         "the_latest_answer_before_the_end_of_the_run_date_counts": "pass",

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from dawnlist.columns import EVENT_TYPES
+from dawnlist.settings import Bots
 from dawnlist.warehouse import DBT_PROJECT, MARTS
 
 MODELS = sorted((DBT_PROJECT / "models").glob("*/*.sql"))
@@ -77,6 +78,11 @@ def names(text: str) -> list[str]:
         stem = first.rsplit("_", 1)[0]
         found += [first, *(stem + other for other in others)]
     return found
+
+
+def test_bot_limits_without_the_pipeline_are_the_settings_defaults() -> None:
+    given = yaml.safe_load((DBT_PROJECT / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
+    assert {f"max_{name.removeprefix('bot_')}": value for name, value in given.items() if name.startswith("bot_")} == Bots().model_dump()
 
 
 def test_every_event_type_has_a_weight() -> None:

@@ -1,13 +1,15 @@
 """Each suite lets a good table through, and names everything that is wrong with a rotten one."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
-from dawnlist import validation
+from dawnlist import columns, validation
 from dawnlist.columns import EVENTS
 from dawnlist.settings import Settings, load
 from dawnlist.verdicts import Verdict
@@ -113,7 +115,7 @@ def test_rotten_items_customers_and_consents_fail_in_everything_but_their_form(s
 def day(settings: Settings, tmp_path: Path, volumes: Mapping[date, int], run_date: date = RUN_DATE) -> Verdict:
     """The day suite over as many events a day as `volumes` says."""
     dates = [at for at, n in volumes.items() for _ in range(n)]
-    rows = [EVENT | {"event_date": at} for at in dates] + [EVENT | {"source": "other", "event_date": run_date}]
+    rows = [EVENT | {"event_date": at, "event_id": f"{number:032}"} for number, at in enumerate(dates)] + [EVENT | {"source": "other", "event_date": run_date}]
     return checked(settings, "day", {"events": [write(tmp_path / "lake.parquet", rows, EVENTS)]}, run_date=run_date)
 
 
@@ -148,6 +150,144 @@ def test_no_event_at_all_closes_the_night(settings: Settings, tmp_path: Path) ->
     assert not checked(settings, "day", {"events": []}, run_date=RUN_DATE).passed
 
 
+WEEKS = [RUN_DATE - timedelta(days=back) for back in range(1, 57)]  # the eight weeks before; the run date is a Tuesday
+MADE = {"source": "'store'", "event_id": "md5(event_date || '-' || n)", "event_type": "'view'", "occurred_at": "event_date + to_minutes(n)", "key_id": "'k'"}
+MADE |= {
+    "user_id": "md5('user' || n)",
+    "session_id": "'s' || n",
+    "item_id": "'item' || n % 10",
+    "unit_price": "n % 100",
+    "is_bot": "false",
+    "device": "'phone'",
+}
+
+
+def checked_weeks(
+    settings: Settings, folder: Path, volumes: Mapping[date, int], *, tables: Mapping[str, Sequence[Path]] | None = None, **on_the_day: str
+) -> Verdict:
+    """The day suite over as many events a day as `volumes` says, each of another user, one a minute. `on_the_day`: what differs on the run date, as SQL."""
+    days = ", ".join(f"(DATE '{at}', {n})" for at, n in volumes.items())
+    made = MADE | {name: f"CASE WHEN event_date = DATE '{RUN_DATE}' THEN {value} ELSE {MADE.get(name, 'NULL')} END" for name, value in on_the_day.items()}
+    columns = ", ".join(f"({made.get(name, name if name == 'event_date' else 'NULL')})::{kind} AS {name}" for name, kind in EVENTS.items())
+    file = folder / "weeks.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT {columns} FROM (VALUES {days}) AS days (event_date, total), range(2000) AS events (n) WHERE n < total) TO '{file}' (FORMAT parquet)"
+        )
+    return checked(settings, "day", {"events": [file], **(tables or {})}, run_date=RUN_DATE)
+
+
+def found(verdict: Verdict, what: str) -> tuple[bool, str, str | None]:
+    """(is_success, severity, observed) of the one expectation whose words begin with `what`."""
+    (one,) = [one for one in verdict.results if one.expectation.partition(": ")[2].startswith(what)]
+    return one.is_success, one.severity, one.observed
+
+
+VOLUME, STOP = "the volume is within", "the volume is no more than"
+
+
+@pytest.mark.parametrize(("volume", "z"), [(136, "3.6"), (134, "3.4"), (64, "-3.6"), (66, "-3.4")])
+def test_volume_is_compared_with_the_same_weekday(volume: int, z: str, settings: Settings, tmp_path: Path) -> None:
+    """100 events on each Tuesday and ten on other days: the median is 100 and the MAD 0, so the deviation is 10% of the median."""
+    volumes = {at: 100 if at.weekday() == RUN_DATE.weekday() else 10 for at in WEEKS} | {RUN_DATE: volume}
+    verdict = checked_weeks(settings, tmp_path, volumes)
+    assert found(verdict, VOLUME) == (abs(float(z)) <= 3.5, "warning", f"{z} (8 same weekdays)")
+    assert verdict.passed
+
+
+def test_spread_of_the_weekday_is_the_measure(settings: Settings, tmp_path: Path) -> None:
+    """Tuesdays of 100, 120, 140, 160: median 130, MAD 20. Of 200 events the distance is 70 / (1.4826 * 20 * 4 / 3.2)."""
+    tuesdays = {RUN_DATE - timedelta(weeks=back): 80 + 20 * back for back in range(1, 5)}
+    verdict = checked_weeks(settings, tmp_path, tuesdays | {RUN_DATE: 200})
+    assert found(verdict, VOLUME) == (True, "warning", "1.888574 (4 same weekdays)")
+
+
+def test_dead_tracker_stops_the_night_and_a_record_day_does_not(settings: Settings, tmp_path: Path) -> None:
+    usual = dict.fromkeys(WEEKS, 100)
+    dead, record = (checked_weeks(settings, tmp_path, usual | {RUN_DATE: volume}) for volume in (39, 1000))  # 6.1 deviations below, 90 above
+    assert [found(dead, what)[:2] for what in (VOLUME, STOP)] == [(False, "warning"), (False, "critical")]
+    assert [found(record, what)[:2] for what in (VOLUME, STOP)] == [(False, "warning"), (True, "critical")]
+    assert found(checked_weeks(settings, tmp_path, usual), STOP)[0] is False  # no event at all
+
+
+def test_day_that_is_always_empty_is_no_surprise(settings: Settings, tmp_path: Path) -> None:
+    verdict = checked_weeks(settings, tmp_path, {at: 100 for at in WEEKS if at.weekday() != RUN_DATE.weekday()})
+    assert (verdict.passed, verdict.warnings()) == (True, [])
+
+
+def test_young_source_is_compared_with_all_days_and_never_stops(settings: Settings, tmp_path: Path) -> None:
+    verdict = checked_weeks(settings, tmp_path, dict.fromkeys(WEEKS[:10], 100) | {RUN_DATE: 10})
+    assert found(verdict, VOLUME) == (False, "warning", "-9.0 (too few same weekdays: 10 days in all)")
+    assert found(verdict, STOP) == (True, "critical", "nothing to measure (too few same weekdays: 10 days in all)")
+    newer = checked_weeks(settings, tmp_path, dict.fromkeys(WEEKS[:6], 100) | {RUN_DATE: 10})
+    assert found(newer, VOLUME)[2] == "nothing to measure (too few same weekdays: 6 days in all)"
+
+
+def test_shares_have_a_bound_and_a_history(settings: Settings, tmp_path: Path) -> None:
+    """A tenth of the day's events is of bots, and a third names an unknown item, where there never was one: within the bounds, beyond 3.5 deviations of 2%."""
+    items = write(tmp_path / "items.parquet", [{"source": "store", "item_id": f"item{number}"} for number in range(10)], columns.ITEMS)
+    changes = {
+        "is_bot": "n % 10 = 0",
+        "item_id": "CASE WHEN n % 3 = 0 THEN 'ghost' ELSE 'item1' END",
+        "user_id": "CASE WHEN n % 5 = 0 THEN NULL ELSE md5('user' || n) END",
+    }
+    verdict = checked_weeks(settings, tmp_path, dict.fromkeys([*WEEKS, RUN_DATE], 300), tables={"items": [items]}, **changes)
+    bounds = [
+        found(verdict, f"at most {share} of the day's events {what}")[0]
+        for share, what in (("20%", "are of bots"), ("50%", "name an item"), ("50%", "have neither"))
+    ]
+    assert bounds == [True, True, True]
+    histories = [found(verdict, f"the share of events that {what}") for what in ("are of bots", "name an item", "have neither")]
+    assert histories == [(False, "warning", f"{z} (8 same weekdays)") for z in ("5.0", "16.666667", "10.0")]
+    strict = settings.with_(gate=settings.gate.model_copy(update={"max_bots_share": 0.09}))
+    assert found(checked_weeks(strict, tmp_path, {RUN_DATE: 300}, **changes), "at most 9% of the day's events are of bots") == (False, "warning", "0.1")
+
+
+def test_shifts_are_noted_then_warned_about(settings: Settings, tmp_path: Path) -> None:
+    """400 users against 28 times 400: chance explains 1.95 sqrt(29 / 11200) = 0.0992 of the distance, so a price times 100 leaves what 99 in 100 had: 0.8908."""
+    usual = dict.fromkeys([*WEEKS, RUN_DATE], 400)
+    assert checked_weeks(settings, tmp_path, usual).warnings() == []
+    verdict = checked_weeks(settings, tmp_path, usual, unit_price="n % 100 * 100", device="CASE WHEN n % 2 = 0 THEN 'phone' END")
+    assert found(verdict, "unit_price has not shifted") == (False, "warning", "0.890774")
+    assert [found(verdict, f"device has {much} shifted")[:2] for much in ("hardly", "not")] == [(False, "notice"), (False, "warning")]
+    assert [found(verdict, f"{name} has not shifted")[0] for name in ("event_type", "country", "events_per_visitor")] == [True, True, True]
+    slight = checked_weeks(settings, tmp_path, usual, unit_price="n % 100 + 25")  # a quarter of the prices: 0.25 - 0.0992
+    assert [found(slight, f"unit_price has {much} shifted")[:2] for much in ("hardly", "not")] == [(False, "notice"), (True, "warning")]
+    assert (slight.passed, slight.warnings()) == (True, [])
+    few = checked_weeks(settings, tmp_path, dict.fromkeys(WEEKS, 400) | {RUN_DATE: 199}, unit_price="n % 100 * 100")
+    assert found(few, "unit_price has not shifted") == (True, "warning", "nothing to measure")
+
+
+def test_events_of_few_visitors_are_weak_evidence(settings: Settings, tmp_path: Path) -> None:
+    """The same prices, but of one visitor a day: then nothing is proved."""
+    verdict = checked_weeks(settings, tmp_path, dict.fromkeys([*WEEKS, RUN_DATE], 400), unit_price="n % 100 * 100", user_id="'one'")
+    assert found(verdict, "unit_price has not shifted") == (True, "warning", "0.0")
+
+
+def test_missing_hour_is_found_where_there_usually_are_events(settings: Settings, tmp_path: Path) -> None:
+    """600 events a day, one a minute from midnight on: ten hours of sixty."""
+    usual = dict.fromkeys([*WEEKS, RUN_DATE], 600)
+    gap = {
+        "occurred_at": "CASE WHEN n < 120 OR n >= 175 THEN event_date + to_minutes(n) ELSE event_date + to_minutes(60 + n % 5) END"
+    }  # five events of 02:00 are left
+    assert found(checked_weeks(settings, tmp_path, usual, **gap), "no hour is missing") == (False, "warning", "1.0")
+    assert found(checked_weeks(settings, tmp_path, usual), "no hour is missing") == (True, "warning", "0.0")
+
+
+def test_references_and_keys_of_the_day(settings: Settings, tmp_path: Path) -> None:
+    """Of ten users the customers lack the first two, of two consents the first; one event is there twice."""
+    users = [hashlib.md5(f"user{number}".encode()).hexdigest() for number in range(10)]
+    tables = {
+        "customers": [write(tmp_path / "customers.parquet", [{"source": "store", "user_id": user} for user in users[2:]], columns.CUSTOMERS)],
+        "consents": [write(tmp_path / "consents.parquet", [{"source": "store", "user_id": users[n], "changed_at": NOON} for n in (0, 5)], columns.CONSENTS)],
+    }
+    verdict = checked_weeks(settings, tmp_path, {RUN_DATE: 10}, tables=tables, event_id="md5('' || n // 2 * 2)")
+    assert found(verdict, "at most 10% of the events of known users") == (False, "warning", "0.2")
+    assert found(verdict, "at most 10% of the consents") == (False, "warning", "0.5")
+    assert found(verdict, "no event_id of the day") == (False, "critical", "5.0")
+    assert found(checked_weeks(settings, tmp_path, {RUN_DATE: 10}), "at most 10% of the events of known users")[2] == "nothing to measure"
+
+
 DIM_USER = {"person_id": ANNA, "has_personalisation_consent": True, "first_seen_at": NOON, "last_seen_at": NOON, "registered_at": NOON, "country": "DE"}
 GOOD_MARTS: dict[str, dict[str, Any]] = {
     "dim_users": DIM_USER | {"device": "phone", "n_events": 1},
@@ -164,6 +304,7 @@ GOOD_MARTS: dict[str, dict[str, Any]] = {
     },
     "fct_sessions": {"session_key": "s", "started_at": NOON, "ended_at": NOON, "duration_seconds": 0.0, "n_events": 1},
     "fct_orders": {"source": "store", "order_id": "o", "ordered_at": NOON, "gross_revenue": 1.0},
+    "fct_bots": {"source": "store", "event_date": RUN_DATE, "bot_rule": "user_agent", "n_visitors": 1, "n_events": 5, "share_of_events": 0.1},
     "feat_user_rfm": {
         "person_id": ANNA,
         "feature_date": RUN_DATE,
@@ -205,6 +346,7 @@ ROTTEN_MARTS: dict[str, tuple[dict[str, Any], ...]] = {
     "fct_interactions": ({"person_id": BERTA}, {"item_id": "ghost", "weight": 0.0}, {"person_id": "anna"}),
     "fct_sessions": ({"ended_at": NOON - timedelta(hours=1), "duration_seconds": -3600.0, "n_events": 0},),
     "fct_orders": ({"gross_revenue": -1.0},),
+    "fct_bots": ({"n_visitors": -1, "n_events": 0, "share_of_events": 1.1},),
     "feat_user_rfm": ({"person_id": BERTA, "recency_days": -1, "frequency": -1, "tenure_days": -1, "r_score": 0, "f_score": 6, "m_score": 6},),
     "feat_user_activity": (
         {"person_id": BERTA, "n_events_1d": -1, "n_events_90d": -1, "n_active_days_28d": 29, "days_since_last_event": -1, "avg_dwell_seconds_28d": -1.0},
@@ -223,7 +365,7 @@ def test_mart_passes_when_good_and_fails_in_everything_when_rotten(mart: str, se
     personal = {"is_personal": True} if mart == "fct_interactions" else {}
     rows = [good, good, empty | personal, empty, *(good | change for change in ROTTEN_MARTS[mart])]
     verdict = checked(settings, mart, referred | {mart: [infer(tmp_path / "rotten.parquet", rows)]})
-    assert words(verdict, is_success=True) == {(None, "there are rows")}
+    assert words(verdict, is_success=True) == ({(None, "there are rows")} if mart != "fct_bots" else set())  # no bots are no fault
 
 
 def test_only_required_marts_must_have_rows(settings: Settings) -> None:

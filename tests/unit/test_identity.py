@@ -2,10 +2,13 @@
 
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import given, strategies
+from hypothesis import settings as examples
 
 from dawnlist import columns, identity
 from dawnlist.lake import Lake
@@ -33,6 +36,11 @@ class House:
         """Land one event for each (user_id, anonymous_id)."""
         rows = [{"user_id": user, "anonymous_id": device, "occurred_at": at, **more} for user, device in pairs]
         self.land("events", rows, date.fromisoformat(at[:10]))
+
+    def link(self, *pairs: tuple[str, str]) -> None:
+        """Link each (id, id under the key before)."""
+        if pairs:
+            self.land("key_links", [{"id": new, "previous_id": old} for new, old in pairs])
 
     def persons(self) -> dict[str, str]:
         rows = self.connection.execute(identity.persons_query(self.lake.snapshot(), RUN_DATE)).fetchall()
@@ -110,3 +118,47 @@ def test_the_same_people_make_the_same_file(house: House, tmp_path: Path) -> Non
 
 def test_an_empty_lake_knows_nobody(house: House) -> None:
     assert identity.resolve(house.connection, house.lake.snapshot(), RUN_DATE, house.tables) is None
+
+
+def test_ids_of_two_keys_are_one_person_under_the_old_id(house: House) -> None:
+    house.see(("ann1", "phone1"), at="2026-03-01 08:00:00")
+    house.see(("ann2", None), (None, "phone2"))
+    house.link(("ann2", "ann1"), ("phone2", "phone1"))
+    assert house.persons() == {"ann1": "ann1", "ann2": "ann1", "phone1": "ann1", "phone2": "ann1"}
+
+
+def test_the_oldest_of_many_keys_wins_also_where_the_lake_never_saw_it(house: House) -> None:
+    house.see(("ann3", None), ("bob2", None))
+    house.link(("ann3", "ann2"), ("ann2", "ann1"), ("bob2", "bob1"))
+    assert house.persons() == {"ann1": "ann1", "ann2": "ann1", "ann3": "ann1", "bob1": "bob1", "bob2": "bob1"}
+
+
+def test_a_device_of_one_user_under_two_keys_is_not_shared(house: House) -> None:
+    house.see(("ann1", "phone1"), at="2026-03-01 08:00:00")
+    house.see(("ann2", "phone2"))
+    house.link(("ann2", "ann1"), ("phone2", "phone1"))
+    assert set(house.persons().values()) == {"ann1"}
+
+
+def test_a_link_alone_is_nobody(house: House) -> None:
+    house.link(("ann2", "ann1"))
+    assert house.persons() == {}
+
+
+def test_a_ring_of_keys_ends_at_the_smallest_id(house: House) -> None:
+    house.see(("b", None))
+    house.link(("a", "b"), ("b", "c"), ("c", "a"))
+    assert house.persons() == {"a": "a", "b": "a", "c": "a"}
+
+
+@examples(max_examples=10, deadline=None)
+@given(order=strategies.permutations(range(5)), cut=strategies.integers(0, 5))
+def test_neither_the_order_nor_the_batches_of_links_matter(order: list[int], cut: int) -> None:
+    links = [("ann2", "ann1"), ("ann3", "ann2"), ("bob3", "bob2"), ("phone2", "phone1"), ("phone3", "phone2")]
+    with TemporaryDirectory() as folder:
+        house = House(Path(folder))
+        house.see(("ann3", "phone3"), ("bob3", None), (None, "phone1"))
+        house.link(*(links[number] for number in order[:cut]))
+        house.link(*(links[number] for number in order[cut:]))
+        people = house.persons()
+    assert people == {**dict.fromkeys(("ann1", "ann2", "ann3", "phone1", "phone2", "phone3"), "ann1"), "bob2": "bob2", "bob3": "bob2"}

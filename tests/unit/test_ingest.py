@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import hmac
 import json
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -286,3 +287,35 @@ def test_an_hour_takes_its_own_file_and_late_ones_but_none_of_the_future(setting
     files = landing.list_files(settings, sources.load(settings, "shop"))
     chosen = landing.within(files, datetime(2026, 1, 5, 10), datetime(2026, 1, 5, 11), max_lateness_days=30)
     assert [file.name[:13] for file in chosen] == ["2026-01-05T09", "2026-01-05T10"]
+
+
+def test_a_batch_that_is_read_in_several_chunks_is_the_same_batch(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for hour, first in (("09", 1), ("10", 3), ("11", 5)):  # m3 and m5 are in two files, and in the second once with another item
+        again = event(first, properties={"product_id": "a"})
+        land_json(settings, f"2026-01-05T{hour}.jsonl.gz", event(first), event(first + 1), event(first + 2), again, "no JSON")
+    batch = stage(settings, "shop")
+    whole = [(counts(batch), refused(batch), rows(batch, "* EXCLUDE (file_id)"), len(batch.parquet("events")))]
+    shutil.rmtree(batch.folder)
+    monkeypatch.setattr(ingest, "CHUNK_BYTES", 1)
+    batch = stage(settings, "shop")
+    staged = duckdb.sql(f"SELECT * EXCLUDE (file_id) FROM read_parquet({[str(path) for path in batch.parquet('events')]}) ORDER BY ALL").fetchall()
+    assert [(counts(batch), refused(batch), staged, len(batch.parquet("events")) - 2)] == whole
+    assert counts(batch) == {"n_read": 15, "n_staged": 7, "n_quarantined": 3, "n_duplicates": 5, "n_ignored": 0}
+
+
+def test_the_lines_of_bad_records_are_found_in_quotes_and_twice(settings: Settings) -> None:
+    head, good = "Invoice,When,Code,Quantity,Customer\n", "1,2011-01-10 09:00:00,22,6,5\n"
+    land_csv(settings, "plain.csv", head + "2,never,22,6,5\n" + good + "2,never,22,6,5\n")
+    land_csv(settings, "quoted.csv", head + good + '2,never,"22,5",6,5\n' + '2,"never",22,6,5\n')
+    batch = stage(settings, "till")
+    assert refused(batch) == [
+        (name, line, "occurred_at", "not a time") for name, line in (("plain.csv", 2), ("plain.csv", 4), ("quoted.csv", 3), ("quoted.csv", 4))
+    ]
+
+
+def test_only_a_json_object_is_a_record(settings: Settings) -> None:
+    good = json.dumps(event(1))
+    land_json(settings, "2026-01-05T10.jsonl.gz", "  " + good, '"{}"', "{}{}", good + ",", "{", "null", "1")
+    batch = stage(settings, "shop")
+    assert [row[1] for row in refused(batch)] == [2, 3, 4, 5, 6, 7]
+    assert {row[3] for row in refused(batch)} == {"not a JSON object"}

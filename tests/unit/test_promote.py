@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as examples
 
+from dawnlist import promote as promote_module
 from dawnlist.columns import EVENTS
 from dawnlist.ingest import Batch
 from dawnlist.lake import Lake
@@ -127,3 +128,14 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         load_all(settings, [("all", [FEED[2], FEED[1], FEED[3]])])
         _REFERENCE.update({file.partition: file.sha256 for file in Lake(settings.lake_dir).snapshot().data_files("events")})
     return _REFERENCE
+
+
+def test_days_that_are_sorted_in_several_groups_are_the_same_days(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = [("f1", [FEED[0], FEED[1], FEED[3]]), ("f2", [FEED[2], ("e4", "2026-01-07 00:00", "d")])]
+    load_all(settings, pieces)
+    monkeypatch.setattr(promote_module, "GROUP_ROWS", 1)
+    other = load(home=tmp_path / "other")
+    load_all(other, pieces)
+    days = [{file.partition: file.sha256 for file in Lake(one.lake_dir).snapshot().data_files("events")} for one in (settings, other)]
+    assert days[0] == days[1]
+    assert set(days[0]) == {"2026-01-04", "2026-01-05", "2026-01-06", "2026-01-07"}

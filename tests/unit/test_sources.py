@@ -36,13 +36,27 @@ def test_the_hour_of_a_file_comes_from_its_name() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("occurred_at: t", "occured_at: t", "no such column: occured_at"),
+        ("occurred_at: t", "occured_at: t", r"m\.yml:8: inputs\.events\.columns\.occured_at: no such column; did you mean occurred_at\?"),
         ("occurred_at: t", "item_id: t", "occurred_at must be mapped"),
         ("type: view", "type: dance", "inputs.events.event_type"),
         ("format: csv", "format: xls", "inputs.events.format"),
         ('path: "*.csv"', 'path: "../*.csv"', "must stay below the landing folder"),
         ("description", "descriptoin", "descriptoin"),
         ("inputs:", "inputs: [", "is no valid YAML"),
+        ("format: csv", "format: jsonl\n    header: [t]", r"m\.yml:8: inputs\.events\.header: only CSV files lack a line of names"),
+        ("format: csv", "format: csv\n    header: [t, t]", "a name stands there twice"),
+        ("format: csv", 'format: csv\n    thousands: "."', "decimal and thousands must differ"),
+        ("format: csv", 'format: csv\n    delimiter: ";;"', r"inputs\.events\.delimiter"),
+        ("format: csv", "format: csv\n    other_columns: keep", "must be one of properties, ignore"),
+        ("occurred_at: t", "occurred_at: t, item_id: {column: i, unit: s}", "item_id: unit, format and timezone are for times only"),
+        ("occurred_at: t", 'occurred_at: t, item_id: {column: i, extract: "(?=a)"}', "is no regular expression"),
+        ("occurred_at: t", "occurred_at: t, unit_price: {column: p, multiply: cents}", r"unit_price\.multiply"),
+        (
+            "  events:",
+            "  items: {path: i, format: csv, columns: {item_id: i, updated_at: t}, properties: {a: b}}\n  events:",
+            "items: only events keep properties",
+        ),
+        ("occurred_at: t", "occurred_at: {column: t, timezone: Berlin}", "there is no time zone 'Berlin'"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -24,7 +24,7 @@ from dawnlist.lake import Lake
 from dawnlist.row_rules import rule_of
 from dawnlist.settings import Settings, load
 from dawnlist.validation import GateResult, Verdict
-from expectations.kinds import ExpectQueryValueToBeBetween
+from expectations.kinds import ExpectQueryValueToBeBetween, notice
 from tests.gate_tables import MIDNIGHT, batch
 
 RUN_DATE = date(2026, 3, 10)
@@ -170,6 +170,19 @@ def test_what_cannot_be_evaluated_is_critical_and_silent(settings: Settings, cap
     verdict = validation.verdict_of(outcome, suite="people", source="store", checked_for=MIDNIGHT, run_id="r1", row_key="reason")
     assert [(one.severity, one.is_success) for one in verdict.results] == [("critical", False)]
     assert EMAIL not in f"{verdict.results}{verdict.document}{caplog.text}"
+
+
+def test_notice_is_kept_and_shown_and_nobody_is_told(settings: Settings) -> None:
+    with table(ROWS) as connection:
+        query = "SELECT count(*) AS value, 'of ' || count(a) || ' numbers' AS note FROM {batch}"
+        kind = notice(ExpectQueryValueToBeBetween, "few rows", unexpected_rows_query=query, max_value=4)
+        outcome = gx_duckdb.validate(connection, "rows", "rows", [kind])
+    verdict = validation.verdict_of(outcome, suite="day", source="store", checked_for=MIDNIGHT, run_id="r1", row_key="reason")
+    assert [(one.severity, one.is_success, one.observed) for one in verdict.results] == [("notice", False, "5.0 (of 4 numbers)")]
+    assert (verdict.passed, verdict.failures(), verdict.warnings()) == (True, [], [])
+    validation.save(settings, [verdict], run_id="r1")
+    text = validation.build_docs(settings, RUN_DATE).read_text(encoding="utf-8")
+    assert '<td class="passed">passed</td><td>few rows: 5.0 (of 4 numbers)</td>' in text
 
 
 def test_share_needs_a_bound_and_a_missing_value_passes() -> None:

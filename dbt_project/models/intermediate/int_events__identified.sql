@@ -1,7 +1,12 @@
 with human_events as (
-    select *
-    from {{ ref('stg_lake__events') }}
-    where not is_bot and occurred_at < {{ night_end() }}
+    select events.*
+    from {{ ref('stg_lake__events') }} as events
+    left join {{ ref('int_visitors__bots') }} as bots
+        on
+            events.source = bots.source
+            and coalesce(events.user_id, events.anonymous_id) = bots.visitor_id
+            and events.event_date = bots.event_date
+    where not events.is_bot and bots.visitor_id is null and events.occurred_at < {{ night_end() }}
 ),
 
 persons as (

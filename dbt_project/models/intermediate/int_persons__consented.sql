@@ -1,11 +1,24 @@
-with persons as (
+-- Nobody is known by a machine's events alone.
+with machines as (
+    select aliases.person_id
+    from {{ ref('int_visitors__bots') }} as bots
+    inner join {{ ref('stg_lake__persons') }} as aliases on bots.visitor_id = aliases.alias_id
+    where
+        aliases.is_anonymous
+        and not exists (
+            select 1 from {{ ref('int_events__identified') }} as events
+            where events.person_id = aliases.person_id
+        )
+),
+
+persons as (
     select
         person_id,
         source,
         is_anonymous,
         {{ granted_by_default('source') }} as is_granted_by_default
     from {{ ref('stg_lake__persons') }}
-    where alias_id = person_id
+    where alias_id = person_id and person_id not in (select machines.person_id from machines)
 ),
 
 answers as (

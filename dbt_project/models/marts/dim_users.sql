@@ -16,12 +16,15 @@ histories as (
 
 registrations as (
     select
-        user_id,
-        registered_at,
-        country
-    from {{ ref('stg_lake__customers') }}
-    where updated_at < {{ night_end() }}
-    qualify row_number() over (partition by user_id order by updated_at desc, source asc) = 1
+        aliases.person_id,
+        customers.registered_at,
+        customers.country
+    from {{ ref('stg_lake__customers') }} as customers
+    inner join {{ ref('stg_lake__persons') }} as aliases on customers.user_id = aliases.alias_id
+    where customers.updated_at < {{ night_end() }}
+    qualify row_number() over (
+        partition by aliases.person_id order by customers.updated_at desc, customers.source asc, customers.user_id asc
+    ) = 1
 ),
 
 final as (
@@ -41,7 +44,7 @@ final as (
         {{ with_consent('coalesce(histories.n_events, 0)') }} as n_events
     from persons
     left join histories on persons.person_id = histories.person_id
-    left join registrations on persons.person_id = registrations.user_id
+    left join registrations on persons.person_id = registrations.person_id
 )
 
 select * from final

@@ -1,0 +1,36 @@
+"""A late file that touches 3 of 60 days, into a lake of ten million events."""
+
+import shutil
+import statistics
+from pathlib import Path
+
+from benchmarks import events, loads
+from benchmarks.record import Record
+
+LATE_ROWS = 3_000
+
+
+def run(folder: Path) -> Record:
+    """Load the 60 days, then one file more, each with both stages in processes of their own. The peer is the load of the 60 days."""
+    rows = loads.rows_wanted()
+    events.write_source(folder, "csv")
+    landing = events.write_landing(folder, "csv", rows=rows)
+    full = loads.load(folder, folder / "home")
+    shutil.copytree(folder / "home", folder / "loaded")
+    late = []
+    events.write_late_file(folder, "csv", rows=rows, late=LATE_ROWS)
+    for _ in range(loads.RUNS):
+        shutil.rmtree(folder / "home")
+        shutil.copytree(folder / "loaded", folder / "home")
+        late.append(loads.load(folder, folder / "home"))
+    chosen = loads.median_load(late)
+    return Record(
+        name="late_file",
+        compared=f"{LATE_ROWS:,} late events of 3 days, ingested into a lake of 60 days, against the ingest of the 60 days",
+        our_seconds=round(statistics.median(loads.seconds(one) for one in late), 2),
+        peer_seconds=round(loads.seconds(full), 2),
+        peak_mib=max(loads.peak_mib(one) for one in late),
+        peer_peak_mib=loads.peak_mib(full),
+        sizes={"landed_files": len(list(landing.iterdir())), "rows": rows, "late_rows": LATE_ROWS},
+        stages=loads.stages(chosen),
+    )

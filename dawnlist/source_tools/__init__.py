@@ -1,0 +1,1 @@
+"""Help for whoever writes the YAML of a source: check it, propose one, start from a preset."""

@@ -1,0 +1,45 @@
+"""A process that is killed at any moment leaves the old state or the new one, and running it again makes the new one."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.faults import harness
+from tests.faults.harness import Tally
+from tests.faults.site import STEPS, Site
+
+SEED = 20_261_121
+ALL = 10_000
+
+
+def kill(site: Site, stage: str, folder: Path, *, n_operations: int, n_moments: int) -> Tally:
+    return harness.kill(
+        site.stages[stage],
+        site.before[stage],
+        folder,
+        n_operations=n_operations,
+        n_moments=n_moments,
+        seed=SEED,
+        after_kill=partial(site.check, stage),
+        after_rerun=partial(site.check_done, stage),
+    )
+
+
+@pytest.mark.parametrize("stage", STEPS)
+def test_a_few_kills_corrupt_nothing(site: Site, stage: str, tmp_path: Path) -> None:
+    tally = kill(site, stage, tmp_path, n_operations=2, n_moments=1)
+    assert tally.found == []
+    assert tally.n_kills >= 2
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("stage", STEPS)
+def test_hundreds_of_kills_corrupt_nothing(site: Site, stage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before every change of the file system that the stage makes, and at moments within DuckDB's own writing."""
+    tally = kill(site, stage, tmp_path, n_operations=ALL, n_moments=60)
+    with capsys.disabled():
+        print(f"\n{stage}: {tally.n_kills} kills ({', '.join(f'{moment} {n}' for moment, n in sorted(tally.kills.items()))}), {len(tally.found)} failures")
+    assert tally.found == []
+    assert tally.n_kills >= 60

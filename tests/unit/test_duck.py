@@ -1,0 +1,35 @@
+"""What DuckDB leaves on the disk, and what it says when it cannot write there."""
+
+import os
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from dawnlist import duck
+from dawnlist.errors import StorageError
+from dawnlist.settings import Settings
+
+
+def test_what_killed_processes_have_spilled_is_cleared_away_after_a_day(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    folder = settings.scratch_dir / "duckdb"
+    duck.clear_spill(settings)
+    folder.mkdir(parents=True)
+    for name, hours in (("duckdb_temp_1_0_storage_DEFAULT-0.tmp", 25), ("duckdb_temp_2_0_storage_DEFAULT-0.tmp", 23), ("mine", 25)):
+        (folder / name).write_text("rows")
+        os.utime(folder / name, (time.time() - hours * 3600,) * 2)
+    duck.clear_spill(settings)
+    assert sorted(path.name for path in folder.iterdir()) == ["duckdb_temp_2_0_storage_DEFAULT-0.tmp", "mine"]
+
+
+@pytest.mark.parametrize("error", [duckdb.IOException, duckdb.TransactionException, duckdb.FatalException])
+def test_a_write_that_does_not_fit_is_a_storage_error(tmp_path: Path, error: type[duckdb.Error]) -> None:
+    with pytest.raises(StorageError, match="No space left on device"), duck.writing(tmp_path):
+        raise error('Failed to commit: Could not write file "x.wal": No space left on device')
+
+
+def test_another_failed_transaction_is_none(tmp_path: Path) -> None:
+    with pytest.raises(duckdb.TransactionException), duck.writing(tmp_path):
+        raise duckdb.TransactionException("Transaction conflict")
