@@ -17,7 +17,7 @@ SHARED = PROJECT.parent / "shared" / "data"
 DAWNLIST = str(Path(sys.executable).parent / "dawnlist")
 
 
-def measure_source(name: str, source: str, run_date: str, folder: Path, *, pattern: str = "*.csv.gz", file_format: str = "csv") -> Record:
+def measure_source(name: str, source: str, run_date: str, folder: Path) -> Record:
     """Measure `dawnlist run` over the data set `source` below DAWNLIST_REAL_DATA, or below shared/data beside the repository.
 
     Raises LandingError when it is in neither place.
@@ -26,7 +26,7 @@ def measure_source(name: str, source: str, run_date: str, folder: Path, *, patte
     if not landing.is_dir():
         raise LandingError(f"There is no {landing}: set DAWNLIST_REAL_DATA to the folder that holds {source}.")
     command = [DAWNLIST, "run", "--source", source, "--landing", str(landing), "--run-date", run_date]
-    return measure_night(name, command, folder / "home", landing=landing, pattern=pattern, file_format=file_format)
+    return measure_night(name, command, folder / "home", landing=landing, pattern="*.csv.gz", file_format="csv")
 
 
 def measure_night(name: str, command: Sequence[str], home: Path, *, landing: Path, pattern: str, file_format: str) -> Record:

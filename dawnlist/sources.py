@@ -6,7 +6,6 @@
 import re
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -309,10 +308,6 @@ class Source(_Strict):
         if found:
             raise ValueError("; ".join(f"{'.'.join(map(str, place))}: {message}" for place, message in found))
         return self
-
-    @cached_property
-    def has_catalogue(self) -> bool:
-        return "items" in self.inputs
 
 
 def load(settings: Settings, name: str) -> Source:
