@@ -3,8 +3,5 @@ How much more than its weekly mean an item was seen on the last day: (n_1d + k) 
 k (variable trend_smoothing) pulls items with few events towards 1, as additive smoothing does.
 #}
 {% macro trend(n_events_1d, n_events_7d) -%}
-    round(
-        ({{ n_events_1d }} + {{ var('trend_smoothing') }})
-        / ({{ n_events_7d }} / 7.0 + {{ var('trend_smoothing') }}), 6
-    )
+    {{ rounded('(' ~ n_events_1d ~ ' + ' ~ var('trend_smoothing') ~ ') / (' ~ n_events_7d ~ ' / 7e0 + ' ~ var('trend_smoothing') ~ ')') }}
 {%- endmacro %}

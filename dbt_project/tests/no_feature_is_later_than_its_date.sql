@@ -16,4 +16,4 @@ left join person_events on features.person_id = person_events.person_id
 where
     person_events.first_date is null
     or person_events.first_date > features.feature_date
-    or features.tenure_days <> features.feature_date - person_events.first_date
+    or features.tenure_days <> {{ days_between('person_events.first_date', 'features.feature_date') }}

@@ -1,5 +1,7 @@
 with scores as (
-    select unnest([1, 2, 3, 4, 5]) as score
+    {% for score in range(1, 6) %}
+        select {{ score }} as score{{ ' union all' if not loop.last }}
+    {% endfor %}
 )
 
 select

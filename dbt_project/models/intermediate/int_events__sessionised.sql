@@ -40,11 +40,11 @@ final as (
         ) as session_number,
         -- Milliseconds are whole numbers, whose sums do not depend on the order of rows. A gap over midnight is left out: the feature
         -- date before it must not know of the event after it.
-        cast(1000 * case
-            when dwell_seconds is not null then dwell_seconds
+        case
+            when dwell_seconds is not null then {{ nearest_integer('1000 * dwell_seconds') }}
             when not is_session_end and cast(next_event_at as date) = event_date
-                then extract(epoch from next_event_at) - extract(epoch from occurred_at)
-        end as bigint) as dwell_milliseconds
+                then {{ nearest_integer('1000 * ' ~ seconds_between('occurred_at', 'next_event_at')) }}
+        end as dwell_milliseconds
     from session_starts
 )
 

@@ -6,7 +6,7 @@ with item_events as (
 final as (
     select
         item_id,
-        min_by(source, (occurred_at, event_id)) as source,
+        {{ first_by('source', '(occurred_at, event_id)') }} as source,
         min(occurred_at) as first_seen_at,
         max(occurred_at) as last_seen_at
     from item_events

@@ -16,8 +16,8 @@ final as (
         max(occurred_at) as last_event_at,
         cast(sum(dwell_milliseconds) as bigint) as dwell_milliseconds,
         count(dwell_milliseconds) as n_dwells,
-        max_by(country, event_number) filter (where country is not null) as country,
-        max_by(device, event_number) filter (where device is not null) as device
+        {{ last_by('country', 'event_number') }} as country,
+        {{ last_by('device', 'event_number') }} as device
     from person_events
     group by person_id, event_date
 )

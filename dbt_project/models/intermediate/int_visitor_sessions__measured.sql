@@ -63,7 +63,7 @@ final as (
         count(*) as n_events,
         max(n_in_minute) as max_events_per_minute,
         max(n_in_hour) as max_events_per_hour,
-        round((extract(epoch from max(occurred_at)) - extract(epoch from min(occurred_at))) / 3600, 6) as session_hours
+        {{ rounded(seconds_between('min(occurred_at)', 'max(occurred_at)') ~ ' / 3600') }} as session_hours
     from numbered
     group by source, visitor_id, event_date, session_number
 )

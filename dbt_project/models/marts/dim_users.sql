@@ -8,8 +8,8 @@ histories as (
         min(first_event_at) as first_seen_at,
         max(last_event_at) as last_seen_at,
         cast(sum(n_events) as bigint) as n_events,
-        max_by(country, event_date) filter (where country is not null) as country,
-        max_by(device, event_date) filter (where device is not null) as device
+        {{ last_by('country', 'event_date') }} as country,
+        {{ last_by('device', 'event_date') }} as device
     from {{ ref('int_person_days__aggregated') }}
     group by person_id
 ),

@@ -35,7 +35,7 @@ final as (
         judged_events.bot_rule,
         count(distinct judged_events.visitor_id) as n_visitors,
         count(*) as n_events,
-        round(count(*) / any_value(days.n_events), 6) as share_of_events
+        {{ rounded('count(*) / any_value(days.n_events)') }} as share_of_events
     from judged_events
     inner join days on judged_events.source = days.source and judged_events.event_date = days.event_date
     where judged_events.bot_rule is not null

@@ -10,12 +10,12 @@ sessions as (
         max(occurred_at) as ended_at,
         count(*) as n_events,
         count(distinct item_id) as n_items,
-        min_by(source, event_number) as source,
-        min_by(item_id, event_number) filter (where item_id is not null) as entry_item_id,
-        max_by(item_id, event_number) filter (where item_id is not null) as exit_item_id,
-        min_by(device, event_number) filter (where device is not null) as device,
-        min_by(country, event_number) filter (where country is not null) as country,
-        min_by(referrer, event_number) filter (where referrer is not null) as referrer
+        {{ first_by('source', 'event_number') }} as source,
+        {{ first_by('item_id', 'event_number') }} as entry_item_id,
+        {{ last_by('item_id', 'event_number') }} as exit_item_id,
+        {{ first_by('device', 'event_number') }} as device,
+        {{ first_by('country', 'event_number') }} as country,
+        {{ first_by('referrer', 'event_number') }} as referrer
     from person_events
     group by person_id, session_number
 ),
@@ -23,12 +23,12 @@ sessions as (
 final as (
     select
         -- A person's sessions lie apart by more than the idle time: person and start are a key that later events do not change.
-        md5(person_id || ' ' || cast(started_at as varchar)) as session_key,
+        {{ key_of(['person_id', 'started_at']) }} as session_key,
         source,
         person_id,
         started_at,
         ended_at,
-        cast(extract(epoch from ended_at) - extract(epoch from started_at) as double) as duration_seconds,
+        {{ seconds_between('started_at', 'ended_at') }} as duration_seconds,
         n_events,
         n_items,
         entry_item_id,

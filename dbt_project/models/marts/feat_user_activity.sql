@@ -24,8 +24,8 @@ windowed as (
         {{ days_between('min(days.event_date)', 'dates.feature_date') }} as tenure_days,
         sum(days.dwell_milliseconds) filter (where days.event_date > dates.feature_date - 28) as dwell_milliseconds,
         sum(days.n_dwells) filter (where days.event_date > dates.feature_date - 28) as n_dwells,
-        max_by(days.country, days.event_date) filter (where days.country is not null) as country,
-        max_by(days.device, days.event_date) filter (where days.device is not null) as device
+        {{ last_by('days.country', 'days.event_date') }} as country,
+        {{ last_by('days.device', 'days.event_date') }} as device
     from consenting_days as days
     inner join {{ ref('int_dates__listed') }} as dates on days.event_date <= dates.feature_date
     group by days.person_id, dates.feature_date
@@ -46,7 +46,7 @@ final as (
         windowed.n_active_days_28d,
         windowed.days_since_last_event,
         windowed.tenure_days,
-        round(windowed.dwell_milliseconds / 1000.0 / nullif(windowed.n_dwells, 0), 6) as avg_dwell_seconds_28d,
+        {{ rounded(ratio('windowed.dwell_milliseconds', '1000 * windowed.n_dwells')) }} as avg_dwell_seconds_28d,
         tastes.top_category,
         windowed.country,
         windowed.device

@@ -42,7 +42,7 @@ final as (
         scored.feature_date,
         scored.recency_days,
         scored.frequency,
-        round(cast(scored.monetary as double), 6) as monetary,
+        {{ rounded('scored.monetary') }} as monetary,
         scored.tenure_days,
         cast(scored.r_score as integer) as r_score,
         cast(scored.f_score as integer) as f_score,
@@ -53,7 +53,7 @@ final as (
     left join {{ ref('rfm_segments') }} as segments
         on
             scored.r_score between segments.r_min and segments.r_max
-            and (scored.f_score + scored.m_score + 1) // 2 between segments.fm_min and segments.fm_max
+            and {{ int_division('scored.f_score + scored.m_score + 1', '2') }} between segments.fm_min and segments.fm_max
 )
 
 select * from final
