@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 REAL_DATA = "DAWNLIST_REAL_DATA"
 # How many files each real data set has: fewer means that it is not all there.
-REAL_DATA_FILES = {"online_retail": 305, "globo_news": 216, "deskdrop": 1}
+REAL_DATA_FILES = {"online_retail": 305, "globo_news": 216, "deskdrop": 1, "cdnow": 1}
 NOT_RUN = pytest.StashKey[list[str]]()
 AIRFLOW_HOME = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
