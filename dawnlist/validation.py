@@ -31,6 +31,7 @@ MARTS = (
     "fct_sessions",
     "fct_orders",
     "fct_bots",
+    "feat_user_purchases",
     "feat_user_rfm",
     "feat_user_activity",
     "feat_item_popularity",

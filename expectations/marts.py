@@ -66,6 +66,15 @@ MARTS: Mapping[str, Mart] = {
     ),
     "fct_orders": Mart(grain=("source", "order_id"), filled=("ordered_at",)),
     "fct_bots": Mart(grain=("source", "event_date", "bot_rule"), is_rare=True, between={"n_visitors": COUNT, "n_events": (1, None), "share_of_events": (0, 1)}),
+    "feat_user_purchases": Mart(
+        grain=("person_id", "feature_date"),
+        filled=("feature_date", "net_revenue"),
+        between={"n_orders": (1, None), "n_purchase_days": (1, None), "recency_days": COUNT, "avg_days_between": (1, None), "avg_repeat_value": COUNT},
+        known=PERSON,
+        rows_against={
+            "a history is as long as its parts": "coalesce(tenure_days <> recency_days + repeat_span_days OR n_repeat_days > repeat_span_days, true)"
+        },
+    ),
     "feat_user_rfm": Mart(
         grain=("person_id", "feature_date"),
         filled=("feature_date", "rfm_segment"),

@@ -1,6 +1,8 @@
 with featured_persons as (
     select person_id from {{ ref('feat_user_activity') }}
     union
+    select person_id from {{ ref('feat_user_purchases') }}
+    union
     select person_id from {{ ref('feat_user_rfm') }}
     union
     select person_id from {{ ref('fct_interactions') }}

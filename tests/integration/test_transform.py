@@ -231,6 +231,11 @@ def test_rfm_has_the_consenting_buyers_of_each_date(home: Settings) -> None:
     assert mart(home, "feat_user_rfm", select) == [("ann", RUN_DATE, 0, 1, 10.0, 0, 1, 1, 1, "lost")]
 
 
+def test_purchases_have_the_consenting_buyers_of_each_date(home: Settings) -> None:
+    select = "person_id, feature_date, n_orders, n_purchase_days, recency_days, tenure_days, net_revenue, n_repeat_days, avg_days_between, avg_repeat_value"
+    assert mart(home, "feat_user_purchases", select) == [("ann", RUN_DATE, 1, 1, 0, 0, 10.0, 0, None, None)]
+
+
 def test_activity_counts_what_came_before_the_end_of_each_date(home: Settings) -> None:
     select = (
         "person_id, feature_date, n_events_1d, n_events_7d, n_events_28d, n_events_90d, n_sessions_28d, n_items_28d, n_categories_28d,"
@@ -324,6 +329,8 @@ def test_the_formulas_pass_their_dbt_unit_tests(home: Settings) -> None:
         "a_machine_is_known_by_its_pace": "pass",
         "half_an_hour_is_the_same_session": "pass",
         "pace_is_measured_by_the_clock": "pass",
+        "equal_values_share_the_lowest_quintile": "pass",
+        "purchases_are_days_and_returns_lower_their_value": "pass",
         "quintiles_of_five_persons": "pass",
         "refunds_are_counted_whatever_their_sign": "pass",
         "the_latest_answer_before_the_end_of_the_run_date_counts": "pass",

@@ -92,4 +92,16 @@ def test_every_event_type_has_a_weight() -> None:
 
 def test_the_segments_are_the_usual_eleven() -> None:
     lines = (DBT_PROJECT / "seeds" / "rfm_segments.csv").read_text(encoding="utf-8").splitlines()
-    assert len({line.split(",")[0] for line in lines[1:]}) == 11
+    assert {line.split(",")[0] for line in lines[1:]} == {
+        "champions",
+        "loyal_customers",
+        "potential_loyalists",
+        "new_customers",
+        "promising",
+        "need_attention",
+        "about_to_sleep",
+        "at_risk",
+        "cannot_lose_them",
+        "hibernating",
+        "lost",
+    }

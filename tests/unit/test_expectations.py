@@ -305,6 +305,19 @@ GOOD_MARTS: dict[str, dict[str, Any]] = {
     "fct_sessions": {"session_key": "s", "started_at": NOON, "ended_at": NOON, "duration_seconds": 0.0, "n_events": 1},
     "fct_orders": {"source": "store", "order_id": "o", "ordered_at": NOON, "gross_revenue": 1.0},
     "fct_bots": {"source": "store", "event_date": RUN_DATE, "bot_rule": "user_agent", "n_visitors": 1, "n_events": 5, "share_of_events": 0.1},
+    "feat_user_purchases": {
+        "person_id": ANNA,
+        "feature_date": RUN_DATE,
+        "net_revenue": -3.5,
+        "n_orders": 2,
+        "n_purchase_days": 2,
+        "recency_days": 0,
+        "tenure_days": 9,
+        "repeat_span_days": 9,
+        "n_repeat_days": 1,
+        "avg_days_between": 9.0,
+        "avg_repeat_value": 0.0,
+    },
     "feat_user_rfm": {
         "person_id": ANNA,
         "feature_date": RUN_DATE,
@@ -347,6 +360,7 @@ ROTTEN_MARTS: dict[str, tuple[dict[str, Any], ...]] = {
     "fct_sessions": ({"ended_at": NOON - timedelta(hours=1), "duration_seconds": -3600.0, "n_events": 0},),
     "fct_orders": ({"gross_revenue": -1.0},),
     "fct_bots": ({"n_visitors": -1, "n_events": 0, "share_of_events": 1.1},),
+    "feat_user_purchases": ({"person_id": BERTA, "n_orders": 0, "n_purchase_days": 0, "recency_days": -1, "avg_days_between": 0.5, "avg_repeat_value": -1.0},),
     "feat_user_rfm": ({"person_id": BERTA, "recency_days": -1, "frequency": -1, "tenure_days": -1, "r_score": 0, "f_score": 6, "m_score": 6},),
     "feat_user_activity": (
         {"person_id": BERTA, "n_events_1d": -1, "n_events_90d": -1, "n_active_days_28d": 29, "days_since_last_event": -1, "avg_dwell_seconds_28d": -1.0},
