@@ -2,7 +2,7 @@
 
     marts.<mart>        the marts of the night, segments included
     serving.<table>     what is published, and the history of publications
-    operations.<table>  gate_results, source_scores, ledger, quarantine, stage_runs
+    operations.<table>  gate_results, source_scores, ledger, quarantine, identity_*, stage_runs
 
 The file is made aside and swapped in by rename: analysts never block the night, and who has the old file open keeps it. Every
 table has a comment (`SELECT table_name, comment FROM duckdb_tables()`). There are no raw identifiers in it.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from dawnlist.columns import GATE_RESULTS, LEDGER, QUARANTINE, SERVING_TABLES, SOURCE_SCORES
+from dawnlist.columns import LAKE_TABLES, SERVING_TABLES
 from dawnlist.duck import connect, identifier, literal, path_list, replace_database, scan
 from dawnlist.files import make_folder
 from dawnlist.lake import Lake, Snapshot
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MART_PREFIXES: Final = ("dim_", "fct_", "feat_")
 MART_TABLES: Final = ("user_segments", "segment_profiles")  # made by the stage `segment`
+RECORDS: Final = ("gate_results", "source_scores", "ledger", "quarantine", "identity_history", "identity_cuts", "identity_corrections")  # of the lake
 READ_ONLY: Final = 0o444
 STAGE_RUNS: Final = {
     "stage": "VARCHAR",
@@ -47,6 +48,9 @@ COMMENTS: Final = {
     "operations.source_scores": "How good each source's data was, 0 to 1. One row per run_date, source and dimension; see docs/data-quality.md.",
     "operations.ledger": "What became of each landed file. One row per file_id, input and batch_id.",
     "operations.quarantine": "Records that could not be used. One row per file, line and reason; the record stays in the landed file.",
+    "operations.identity_history": "How persons changed from night to night: merges, splits. One row per run_date, previous_person_id and person_id; see docs/identity.md.",
+    "operations.identity_cuts": "Links between ids that a guard or a correction did not let count. One row per run_date, guard and id; the newest nights.",
+    "operations.identity_corrections": "Which ids operators said are not one person. One row per said_at, id and other_id; the last word counts.",
     "operations.stage_runs": "The last run of each stage and interval.",
     "marts.user_segments": "One row per person_id with consent: segment (0 = largest) and its label.",
     "marts.segment_profiles": "One row per segment: size, label and the mean of each feature.",
@@ -89,8 +93,8 @@ def _serving(connection: "duckdb.DuckDBPyConnection", store: Store) -> None:
 def _operations(connection: "duckdb.DuckDBPyConnection", settings: Settings) -> None:
     connection.execute("CREATE SCHEMA operations")
     lake = Lake(settings.lake_dir).snapshot()
-    for table, columns in {"gate_results": GATE_RESULTS, "source_scores": SOURCE_SCORES, "ledger": LEDGER, "quarantine": QUARANTINE}.items():
-        connection.execute(f"CREATE TABLE operations.{table} AS FROM {scan(lake.files(table), columns)}")
+    for table in RECORDS:
+        connection.execute(f"CREATE TABLE operations.{table} AS FROM {scan(lake.files(table), LAKE_TABLES[table])}")
     records = sorted(settings.runs_dir.glob("*/*.json"))
     fields = ", ".join(f"{name}: {literal(kind)}" for name, kind in STAGE_RUNS.items())
     found = f"read_json({path_list(records)}, columns = {{{fields}}}, format = 'unstructured')" if records else scan([], dict(STAGE_RUNS))

@@ -149,6 +149,56 @@ SOURCE_SCORES: Final = {
     "run_id": "VARCHAR",
 }
 
+# What identity makes of the events of one day (docs/identity.md): who was seen with which device. One row per source, user_id and anonymous_id.
+IDENTITY_EDGES: Final = {
+    "event_date": "DATE",
+    "source": "VARCHAR",
+    "user_id": "VARCHAR",
+    "anonymous_id": "VARCHAR",
+    "n_events": "BIGINT",
+    "first_seen_at": "TIMESTAMP",
+    "last_seen_at": "TIMESTAMP",
+    "made_from": "VARCHAR",  # SHA-256 of the day's file of events: another file, other edges
+}
+
+# Every id and the person behind it, one partition a night. One row per alias_id.
+PERSONS: Final = {"alias_id": "VARCHAR", "person_id": "VARCHAR", "source": "VARCHAR", "is_anonymous": "BOOLEAN"}
+
+# How persons changed from one night to the next. One row per run_date, previous_person_id and person_id.
+IDENTITY_HISTORY: Final = {
+    "run_date": "DATE",
+    "previous_run_date": "DATE",  # the night that it is compared with
+    "change": "VARCHAR",  # merge, split, move or rename
+    "previous_person_id": "VARCHAR",
+    "person_id": "VARCHAR",
+    "n_ids": "BIGINT",  # ids that changed from the one person to the other
+    "n_known_ids": "BIGINT",  # of these, user ids
+    "reasons": "VARCHAR[]",  # of a merge: what links the two; else what was cut; sorted
+    "n_links": "BIGINT",  # links of these kinds at the ids that changed
+    "n_days": "BIGINT",  # days on which they were seen, summed over the links
+    "run_id": "VARCHAR",
+}
+
+# Links that a guard or a correction does not let count. One row per run_date, guard and id.
+IDENTITY_CUTS: Final = {
+    "run_date": "DATE",
+    "guard": "VARCHAR",
+    "id": "VARCHAR",  # the device, user or person whose links were cut
+    "n_links": "BIGINT",  # how many
+    "observed": "BIGINT",  # what was counted: users of a device, devices of a user, ids of a person
+    "allowed": "BIGINT",  # the setting that it is more than; NULL where there is none
+}
+
+# What operators said about ids that are not one person, in the order in which they said it. The last word on a pair counts.
+IDENTITY_CORRECTIONS: Final = {
+    "said_at": "TIMESTAMP",
+    "action": "VARCHAR",  # split, or undo
+    "id": "VARCHAR",  # leaves the person of …
+    "other_id": "VARCHAR",
+    "note": "VARCHAR",
+    "run_id": "VARCHAR",
+}
+
 LAKE_TABLES: Final = {
     "events": EVENTS,
     "items": ITEMS,
@@ -159,6 +209,11 @@ LAKE_TABLES: Final = {
     "ledger": LEDGER,
     "gate_results": GATE_RESULTS,
     "source_scores": SOURCE_SCORES,
+    "identity_edges": IDENTITY_EDGES,
+    "persons": PERSONS,
+    "identity_history": IDENTITY_HISTORY,
+    "identity_cuts": IDENTITY_CUTS,
+    "identity_corrections": IDENTITY_CORRECTIONS,
 }
 
 # The key of each input: rows with the same key are the same record; the lake keeps one of them.

@@ -9,7 +9,7 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -117,6 +117,24 @@ class Bots(_Section):
     max_session_hours: float = Field(8.0, gt=0, description="hours of a session without a break")
 
 
+class Identity(_Section):
+    """Which ids are taken for one person; docs/identity.md has the rules, and where the limits come from."""
+
+    join_users: Literal["succession", "shared_device", "never"] = Field(
+        "succession",
+        description="when two user ids are one person: when one followed the other on a device for good, when they ever shared a device, or never",
+    )
+    succession_gap_days: int = Field(30, ge=0, description="of a succession: the second user id comes at most so many days after the first one's last event")
+    succession_quiet_days: int = Field(28, ge=1, description="of a succession: the first user id has been away for so many days since the second one came")
+    succession_min_days: int = Field(3, ge=1, description="of a succession: each of the two was seen on the device on so many days")
+    min_owner_share: float = Field(
+        0.9, gt=0.5, le=1, description="a device of several persons belongs to the one who was logged in on this share of its days with a login, else to nobody"
+    )
+    max_users_per_device: int = Field(10, ge=1, description="a device with more user ids (kiosk, terminal) belongs to nobody and joins nobody")
+    max_devices_per_user: int = Field(100, ge=1, description="a user id with more devices (shared account, script) owns none of them and joins nobody")
+    max_ids_per_person: int = Field(500, ge=2, description="user ids are not joined when the person would have more ids")
+
+
 class Segments(_Section):
     min_clusters: int = Field(3, ge=2)
     max_clusters: int = Field(8, ge=2)
@@ -200,6 +218,7 @@ class Settings(BaseSettings):
     gate: Gate = Gate()
     scorecard: Scorecard = Scorecard()
     bots: Bots = Bots()
+    identity: Identity = Identity()
     segments: Segments = Segments()
     candidates: Candidates = Candidates()
     ranker: Ranker = Ranker()

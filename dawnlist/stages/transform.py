@@ -4,6 +4,7 @@ import time
 
 from dawnlist import identity, sources, validation, warehouse
 from dawnlist.duck import connect
+from dawnlist.lake import Lake
 from dawnlist.settings import Settings
 from dawnlist.stages import gate
 from dawnlist.stages.base import DAY, Interval, Night, StageResult
@@ -20,7 +21,8 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     started = time.monotonic()
     night = Night.load(settings, interval.run_date)
     with connect(settings) as connection:
-        persons = identity.resolve(connection, night.lake, night.run_date, night.tables)
+        who = identity.resolve(connection, night.lake, night.run_date, night.tables, settings.identity, run_id=run_id)
+    persons = who.persons
     warehouse.build(settings, warehouse.plan(night.lake, persons, night.tables, night.run_date, sources.of_site(settings)))
     with connect(settings, settings.warehouse_file, read_only=True) as connection:
         marts = warehouse.write_marts(connection, night.tables)
@@ -28,6 +30,7 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     verdicts = validation.check_marts(settings, night.tables.preview(changes, run_id=run_id), run_date=night.run_date, run_id=run_id)
     notes = gate.decide(settings, verdicts, f"The marts of {night.run_date}", run_date=night.run_date, run_id=run_id)
     snapshot = night.tables.commit(changes, run_id=run_id)
+    who.keep(Lake(settings.lake_dir), nights=settings.retention.nights, run_id=run_id)
 
     end = (interval.run_date + DAY).isoformat()
     return StageResult(
@@ -37,6 +40,6 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
         rows_out=sum(snapshot.rows(mart) for mart in warehouse.MARTS),
         seconds=time.monotonic() - started,
         paths=[str(settings.warehouse_file), *(str(path) for mart in warehouse.MARTS for path in snapshot.files(mart))],
-        counts={table: snapshot.rows(table) for table in ("persons", *warehouse.MARTS)},
+        counts={table: snapshot.rows(table) for table in ("persons", *warehouse.MARTS)} | who.counts,
         notes=notes,
     )

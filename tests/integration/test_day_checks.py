@@ -112,7 +112,7 @@ def flagged(store: Settings, lake: Snapshot) -> Iterator[duckdb.DuckDBPyConnecti
     database.parent.mkdir(parents=True, exist_ok=True)
     with duck.connect(store) as connection:
         tables = Lake(store.night_dir(RUN_DATE))
-        persons = identity.resolve(connection, lake, RUN_DATE, tables)
+        persons = identity.resolve(connection, lake, RUN_DATE, tables).persons
     inputs = warehouse.plan(lake, persons, tables, RUN_DATE, sources.of_site(store))
     warehouse._create_lake_views(store, database, inputs)
     warehouse.run_dbt(store, database, inputs, ["run", "--select", "+int_visitors__bots"])

@@ -14,7 +14,7 @@ import pytest
 
 from dawnlist import privacy
 from dawnlist.errors import SettingsError
-from dawnlist.identity import persons_query
+from dawnlist.identity import resolve
 from dawnlist.lake import Lake
 from dawnlist.privacy import Key, load_key
 from dawnlist.settings import Settings, Site, load
@@ -83,8 +83,11 @@ def take_in(story: Story, number: int) -> None:
     for stage in ("ingest", "validate"):
         execute(story.settings, stage, Interval.day(DAYS[number - 1]), run_id=f"{stage}-{number}")
     story.keys[number] = load_key(story.settings)
+    aside = Lake(story.settings.home / "aside")
     with duckdb.connect() as connection:
-        rows = connection.execute(persons_query(Lake(story.settings.lake_dir).snapshot(), DAYS[number - 1])).fetchall()
+        persons = resolve(connection, Lake(story.settings.lake_dir).snapshot(), DAYS[number - 1], aside).persons
+        assert persons is not None
+        rows = connection.execute(f"FROM '{aside.root / persons.path}'").fetchall()
     story.persons[number] = {alias: person for alias, person, _, _ in rows}
 
 

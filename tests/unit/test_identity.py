@@ -1,4 +1,4 @@
-"""Who is who: one hop from an anonymous id to its only user."""
+"""Who is who: hand-drawn graphs of user ids and devices, night after night."""
 
 from datetime import date
 from pathlib import Path
@@ -11,7 +11,9 @@ from hypothesis import given, strategies
 from hypothesis import settings as examples
 
 from dawnlist import columns, identity
+from dawnlist.duck import scan
 from dawnlist.lake import Lake
+from dawnlist.settings import Identity
 
 RUN_DATE = date(2026, 3, 31)
 NOON = "2026-03-31 12:00:00"
@@ -42,11 +44,25 @@ class House:
         if pairs:
             self.land("key_links", [{"id": new, "previous_id": old} for new, old in pairs])
 
-    def persons(self) -> dict[str, str]:
-        rows = self.connection.execute(identity.persons_query(self.lake.snapshot(), RUN_DATE)).fetchall()
+    def rows(self, table: str) -> list[tuple[Any, ...]]:
+        files = self.lake.snapshot().files(table)
+        return self.connection.execute(f"FROM {scan(files, columns.LAKE_TABLES[table])}").fetchall()
+
+    def night(self, run_date: date = RUN_DATE, **rules: Any) -> list[tuple[Any, ...]]:
+        """Resolve a night and keep it; the rows of its persons."""
+        resolution = identity.resolve(self.connection, self.lake.snapshot(), run_date, self.tables, Identity(**rules), run_id=f"night-{run_date}")
+        resolution.keep(self.lake, nights=14, run_id=f"night-{run_date}")
+        if resolution.persons is None:
+            return []
+        rows = self.connection.execute(f"FROM '{self.tables.root / resolution.persons.path}'").fetchall()
         aliases = [row[0] for row in rows]
         assert aliases == sorted(set(aliases))
-        return {alias: person for alias, person, _, _ in rows}
+        persons = {alias: person for alias, person, _, _ in rows}
+        assert all(persons[person] == person for person in persons.values()), "a key is an id of its person"
+        return rows
+
+    def persons(self, run_date: date = RUN_DATE, **rules: Any) -> dict[str, str]:
+        return {alias: person for alias, person, _, _ in self.night(run_date, **rules)}
 
 
 @pytest.fixture
@@ -102,8 +118,7 @@ def test_an_id_that_is_a_user_and_a_device_is_the_user(house: House) -> None:
 def test_the_source_is_the_first_one(house: House) -> None:
     house.see(("ann", None), at="2026-03-30 12:00:00", source="web")
     house.see(("ann", "phone"), source="app")
-    rows = house.connection.execute(identity.persons_query(house.lake.snapshot(), RUN_DATE)).fetchall()
-    assert rows == [("ann", "ann", "web", False), ("phone", "ann", "app", False)]
+    assert house.night() == [("ann", "ann", "web", False), ("phone", "ann", "app", False)]
 
 
 def test_the_same_people_make_the_same_file(house: House, tmp_path: Path) -> None:
@@ -111,13 +126,13 @@ def test_the_same_people_make_the_same_file(house: House, tmp_path: Path) -> Non
     sightings = [("ann", "phone"), ("bob", "tablet"), ("ann", "tablet"), (None, "kiosk")]
     house.see(*sightings)
     other.see(*reversed(sightings))
-    files = [identity.resolve(each.connection, each.lake.snapshot(), RUN_DATE, each.tables) for each in (house, other)]
+    files = [identity.resolve(each.connection, each.lake.snapshot(), RUN_DATE, each.tables).persons for each in (house, other)]
     assert files[0] is not None
     assert files[0] == files[1]
 
 
 def test_an_empty_lake_knows_nobody(house: House) -> None:
-    assert identity.resolve(house.connection, house.lake.snapshot(), RUN_DATE, house.tables) is None
+    assert identity.resolve(house.connection, house.lake.snapshot(), RUN_DATE, house.tables).persons is None
 
 
 def test_ids_of_two_keys_are_one_person_under_the_old_id(house: House) -> None:
