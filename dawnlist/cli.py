@@ -41,6 +41,8 @@ landing_app = typer.Typer(help="Landed files that the lake has: their retention.
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(keys_app, name="keys")
 app.add_typer(landing_app, name="landing")
+identity_app = typer.Typer(help="Which ids are one person, and which are not: docs/identity.md.", no_args_is_help=True)
+app.add_typer(identity_app, name="identity")
 
 USAGE_EXIT_CODE = 2
 CHILDREN_SECONDS = 10
@@ -490,6 +492,63 @@ def keys_rotate(home: Home = None) -> None:
         key = privacy.rotate(settings)
     typer.echo(f"The key is {key.key_id} now; the one before it is in {privacy.previous_key_path(settings)}, and the two overlap.")
     typer.echo("Remove that file when everybody who matters has been seen again: docs/privacy.md.")
+
+
+Pseudonym = Annotated[str, typer.Argument(metavar="ID", help="a user id or an anonymous id as the lake has it: 32 hex digits")]
+FromOther = Annotated[str, typer.Option("--from", metavar="OTHER", help="the id that it is no longer to be one person with")]
+Note = Annotated[str, typer.Option(help="why; no personal data")]
+
+
+@identity_app.command("show")
+def identity_show(pseudonym: Pseudonym, as_json: AsJson = False, home: Home = None) -> None:
+    """The person of an id: its ids, the logins that link them, what was cut, its history and the corrections."""
+    from dawnlist.identity import show
+
+    parts = show.person(_settings(home), pseudonym)
+    if as_json:
+        typer.echo(json.dumps(parts, indent=1, default=str))
+        return
+    for part, rows in parts.items():
+        typer.echo(f"{part}:" if rows else f"{part}: none")
+        if rows:
+            _show_rows(_printable(rows), as_json=False)
+
+
+@identity_app.command("split")
+def identity_split(pseudonym: Pseudonym, other: FromOther, note: Note = "", home: Home = None) -> None:
+    """Say that ID is not the person of OTHER: the nights that are opened from now on keep them apart."""
+    _correct("split", pseudonym, other, note, home)
+    typer.echo("Recorded. The next night keeps them apart; `dawnlist identity undo` takes it back.")
+
+
+@identity_app.command("undo")
+def identity_undo(pseudonym: Pseudonym, other: FromOther, note: Note = "", home: Home = None) -> None:
+    """Take a split back: the next night goes by what was seen again."""
+    _correct("undo", pseudonym, other, note, home)
+    typer.echo("Recorded. The next night goes by what was seen.")
+
+
+@identity_app.command("corrections")
+def identity_corrections(as_json: AsJson = False, home: Home = None) -> None:
+    """All splits and undos in the order in which they were said, and whether they hold."""
+    from dawnlist.identity import show
+
+    rows = show.said(_settings(home))
+    if rows or as_json:
+        _show_rows(_printable(rows), as_json=as_json)
+    else:
+        typer.echo("Nothing was corrected.")
+
+
+def _correct(action: str, pseudonym: str, other: str, note: str, home: Path | None) -> None:
+    from dawnlist.identity import corrections
+
+    now = datetime.now(UTC).replace(tzinfo=None)
+    corrections.record(_settings(home), action, pseudonym, other, note=note, said_at=now, run_id=_run_id("identity"))
+
+
+def _printable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value if value is None or type(value) is int else str(value) for name, value in row.items()} for row in rows]
 
 
 @landing_app.command("prune")

@@ -64,7 +64,7 @@ GROUP BY ALL
 PERSONS = "SELECT alias_id, person_id, source, is_anonymous FROM people ORDER BY alias_id"
 HISTORY = """
 SELECT DATE '{run_date}' AS run_date, DATE '{previous_run_date}' AS previous_run_date, change, previous_person_id, person_id, n_ids, n_known_ids,
-    coalesce(reasons, []::VARCHAR[]) AS reasons, coalesce(n_links, 0) AS n_links, coalesce(n_days, 0) AS n_days, {run_id} AS run_id
+    coalesce(reasons, ['unlinked']) AS reasons, coalesce(n_links, 0) AS n_links, coalesce(n_days, 0) AS n_days, {run_id} AS run_id
 FROM changes LEFT JOIN evidence USING (previous_person_id, person_id)
 ORDER BY previous_person_id, person_id
 """
