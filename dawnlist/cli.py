@@ -251,7 +251,7 @@ def _night(settings: Settings, run_date: datetime | None) -> "Interval":
 
 for _name, _text in {
     "open": "Check that the day is there (volume, freshness) and pin the lake for the night.",
-    "transform": "Build profiles, sessions, orders, RFM, features and interactions with dbt on DuckDB.",
+    "transform": "Build profiles, sessions, orders, RFM, features and interactions with dbt.",
     "segment": "Cluster the people with k-means in Spark.",
     "train": "Train the ranker point in time and compare the lists with most-popular on held-out days.",
     "recommend": "Rank everybody's list, apply the policies, and check the lists.",

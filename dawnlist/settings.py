@@ -178,6 +178,10 @@ class Export(_Section):
     keep_bundles: int = Field(7, ge=1, description="CMS bundles that are kept; older ones are removed after an export")
 
 
+class Warehouse(_Section):
+    engine: Literal["duckdb", "spark"] = Field("duckdb", description="what runs the dbt project: this machine, or Spark SQL on spark.master")
+
+
 class Spark(_Section):
     master: str = "local[*]"
     driver_memory: str = "3g"
@@ -225,6 +229,7 @@ class Settings(BaseSettings):
     recommend: Recommend = Recommend()
     serving: Serving = Serving()
     export: Export = Export()
+    warehouse: Warehouse = Warehouse()
     spark: Spark = Spark()
     duckdb: DuckDB = DuckDB()
     airflow: Airflow = Airflow()

@@ -109,8 +109,8 @@ def write_marts(connection: "duckdb.DuckDBPyConnection", tables: Lake) -> dict[s
     return {mart: [] if file is None else [file] for mart, file in files.items()}
 
 
-def run_dbt(settings: Settings, database: Path, inputs: Build, command: list[str]) -> Any:
-    """Run one dbt command on `database` in this process and give back dbt's result.
+def run_dbt(settings: Settings, database: Path, inputs: Build, command: list[str], *, target: str = "build") -> Any:
+    """Run one dbt command in this process, on `database` or on another `target` of the profile, and give back dbt's result.
 
     Nothing reaches the terminal; dbt's own log and artefacts lie beside the warehouse. Raises TransformError when anything failed.
     """
@@ -119,7 +119,7 @@ def run_dbt(settings: Settings, database: Path, inputs: Build, command: list[str
     work = settings.warehouse_file.parent / "dbt"
     arguments = [
         *command,
-        *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
+        *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--target", target),
         *("--target-path", str(work / "target"), "--log-path", str(work / "logs")),
         *("--vars", yaml.safe_dump(_variables(settings, database, inputs))),
     ]
@@ -133,14 +133,18 @@ def run_dbt(settings: Settings, database: Path, inputs: Build, command: list[str
     return outcome.result
 
 
-def _create_lake_views(settings: Settings, database: Path, inputs: Build) -> None:
+def lake_tables(inputs: Build) -> dict[str, tuple[list[Path], dict[str, str]]]:
+    """The tables that staging reads, with their pinned files and their columns."""
     events = inputs.lake.files("events", until=inputs.run_date + timedelta(days=1))
-    relations = {"events": scan(events, EVENTS), "persons": scan(inputs.persons, PERSONS)}
-    relations |= {name: scan(inputs.lake.files(name), columns) for name, columns in INPUTS.items()}
+    tables = {"events": (events, dict(EVENTS)), "persons": (inputs.persons, dict(PERSONS))}
+    return tables | {name: (inputs.lake.files(name), dict(columns)) for name, columns in INPUTS.items()}
+
+
+def _create_lake_views(settings: Settings, database: Path, inputs: Build) -> None:
     with connect(settings, database) as connection:
         connection.execute("CREATE SCHEMA lake")
-        for name, relation in relations.items():
-            connection.execute(f"CREATE VIEW lake.{identifier(name)} AS SELECT * FROM {relation}")
+        for name, (files, columns) in lake_tables(inputs).items():
+            connection.execute(f"CREATE VIEW lake.{identifier(name)} AS SELECT * FROM {scan(files, columns)}")
 
 
 def _variables(settings: Settings, database: Path, inputs: Build) -> dict[str, Any]:

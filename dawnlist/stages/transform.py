@@ -2,7 +2,7 @@
 
 import time
 
-from dawnlist import identity, sources, validation, warehouse
+from dawnlist import identity, sources, validation, warehouse, warehouse_spark
 from dawnlist.duck import connect
 from dawnlist.lake import Lake
 from dawnlist.settings import Settings
@@ -23,7 +23,8 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     with connect(settings) as connection:
         who = identity.resolve(connection, night.lake, night.run_date, night.tables, settings.identity, run_id=run_id)
     persons = who.persons
-    warehouse.build(settings, warehouse.plan(night.lake, persons, night.tables, night.run_date, sources.of_site(settings)))
+    build = warehouse_spark.build if settings.warehouse.engine == "spark" else warehouse.build
+    build(settings, warehouse.plan(night.lake, persons, night.tables, night.run_date, sources.of_site(settings)))
     with connect(settings, settings.warehouse_file, read_only=True) as connection:
         marts = warehouse.write_marts(connection, night.tables)
     changes = {"persons": [persons] if persons else [], **marts}

@@ -18,7 +18,7 @@
 {%- endmacro %}
 
 {% macro spark__days_between(earlier, later) -%}
-    datediff(cast({{ later }} as date), cast({{ earlier }} as date))
+    cast(datediff(cast({{ later }} as date), cast({{ earlier }} as date)) as bigint)
 {%- endmacro %}
 
 {# Microseconds since 1970 as a whole number, of which differences and sums are exact. #}

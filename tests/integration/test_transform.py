@@ -12,19 +12,23 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import psutil
 import pytest
 
-from dawnlist import columns, settings, warehouse
+from dawnlist import columns, settings, warehouse, warehouse_spark
 from dawnlist.errors import GateError, TransformError
 from dawnlist.lake import Lake
 from dawnlist.settings import Settings
 from dawnlist.sources import of_site
 from dawnlist.stages import transform
 from dawnlist.stages.base import Interval, Night, StageResult
+from tests.engines import differences
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 RUN_DATE = date(2026, 3, 31)
 SOURCE = """
@@ -337,6 +341,20 @@ def test_the_formulas_pass_their_dbt_unit_tests(home: Settings) -> None:
         "ties_go_by_item_id": "pass",
         "windows_end_with_the_day": "pass",
     }
+
+
+def test_spark_makes_the_same_marts(home: Settings, tmp_path: Path, spark: "SparkSession", capfd: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(home.home, tmp_path / "a site's copy")
+    copy = home.with_(home=tmp_path / "a site's copy")
+    opened = Night.load(copy, RUN_DATE)
+    (persons,) = opened.tables.snapshot().data_files("persons")
+    capfd.readouterr()
+    warehouse_spark.build(copy, warehouse.plan(opened.lake, persons, opened.tables, RUN_DATE, of_site(copy)), data_tests=False)
+    assert capfd.readouterr() == ("", "")
+    assert differences(copy.warehouse_file, home.warehouse_file) == {}
+    assert [path.name for path in copy.warehouse_file.parent.iterdir() if path.name.startswith(".")] == []
+    assert [row.namespace for row in spark.sql("SHOW SCHEMAS").collect()] == ["default"]
+    assert spark.conf.get("spark.sql.ansi.enabled") == "true"
 
 
 def test_a_night_without_anybody_stops_at_the_gate(tmp_path: Path) -> None:

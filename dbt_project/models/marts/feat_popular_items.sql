@@ -18,39 +18,51 @@ with counted as (
     group by dates.feature_date, interactions.item_id, interactions.country, interactions.device
 ),
 
-scoped as (
+scopes as (
     {% for scope in ('global', 'country', 'device') %}
-        select
-            {% for name in windows %}
-                sum(n_events_{{ name }}) as n_events_{{ name }},
-            {% endfor %}
-            feature_date,
-            item_id,
-            '{{ scope }}' as scope,
-            {{ "''" if scope == 'global' else scope }} as scope_value
-        from counted
-        {% if scope != 'global' %}where {{ scope }} is not null{% endif %}
-        group by all
+        select '{{ scope }}' as scope
         {{ '' if loop.last else 'union all' }}
     {% endfor %}
 ),
 
-scored as (
+scoped as (
+    select
+        {% for name in windows %}
+            sum(counted.n_events_{{ name }}) as n_events_{{ name }},
+        {% endfor %}
+        counted.feature_date,
+        counted.item_id,
+        scopes.scope,
+        case scopes.scope when 'country' then counted.country when 'device' then counted.device else '' end as scope_value
+    from counted
+    cross join scopes
+    group by all
+),
+
+time_windows as (
     {% for name in windows %}
-        select feature_date, '{{ name }}' as time_window, scope, scope_value, item_id, cast(n_events_{{ name }} as double) as score
-        from scoped
-        where n_events_{{ name }} > 0
+        select '{{ name }}' as time_window
         union all
     {% endfor %}
+    select 'trending' as time_window
+),
+
+scored as (
     select
-        feature_date,
-        'trending' as time_window,
-        scope,
-        scope_value,
-        item_id,
-        cast({{ trend('n_events_1d', 'n_events_7d') }} as double) as score
+        scoped.feature_date,
+        time_windows.time_window,
+        scoped.scope,
+        scoped.scope_value,
+        scoped.item_id,
+        cast(case
+            {% for name in windows %}
+                when time_windows.time_window = '{{ name }}' then scoped.n_events_{{ name }}
+            {% endfor %}
+            when scoped.n_events_1d > 0 then {{ trend('scoped.n_events_1d', 'scoped.n_events_7d') }}
+        end as double) as score
     from scoped
-    where n_events_1d > 0
+    cross join time_windows
+    where scoped.scope_value is not null
 ),
 
 final as (
@@ -61,6 +73,7 @@ final as (
             order by score desc, item_id asc
         ) as integer) as rank
     from scored
+    where score > 0
     qualify rank <= {{ var('popular_items') }}
 )
 
