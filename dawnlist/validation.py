@@ -34,7 +34,16 @@ MARTS = (
     "feat_user_purchases",
     "feat_user_rfm",
     "feat_user_activity",
+    "feat_user_habits",
+    "feat_user_categories",
+    "feat_user_tastes",
+    "feat_user_searches",
+    "feat_user_commerce",
+    "feat_user_labels",
     "feat_item_popularity",
+    "feat_item_commerce",
+    "feat_item_content",
+    "feat_item_pairs",
     "feat_popular_items",
 )
 REFERRED = ("items", "customers", "consents")

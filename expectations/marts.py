@@ -39,6 +39,7 @@ def _falls(*windows: str) -> str:
 PERSON = {"person_id": ("dim_users", "person_id")}
 ITEM = {"item_id": ("dim_items", "item_id")}
 COUNT = (0.0, None)
+SHARE = (0.0, 1.0)
 
 MARTS: Mapping[str, Mart] = {
     "dim_users": Mart(
@@ -88,12 +89,65 @@ MARTS: Mapping[str, Mart] = {
         known=PERSON,
         rows_against={"a longer window holds a shorter one": _falls("1d", "7d", "28d", "90d")},
     ),
+    "feat_user_habits": Mart(
+        grain=("person_id", "feature_date"),
+        filled=("usual_daypart", "usual_weekday"),
+        between={"n_events_90d": (1, None), "share_night_90d": SHARE, "share_weekend_90d": SHARE},
+        known=PERSON,
+    ),
+    "feat_user_categories": Mart(
+        grain=("person_id", "feature_date", "category"),
+        is_rare=True,  # a site without a catalogue has no categories
+        between={"share_90d": SHARE, "days_since_last_event": COUNT, "category_rank": (1, None)},
+        known=PERSON,
+        rows_against={"a longer window holds a shorter one": _falls("7d", "28d", "90d")},
+    ),
+    "feat_user_tastes": Mart(
+        grain=("person_id", "feature_date"),
+        is_rare=True,
+        filled=("top_category_90d",),
+        between={"category_entropy_90d": COUNT, "preference_shift_7d": SHARE, "preference_shift_28d": SHARE},
+        known=PERSON,
+    ),
+    "feat_user_searches": Mart(
+        grain=("person_id", "feature_date"),
+        is_rare=True,
+        filled=("top_search_term_90d", "last_search_term"),
+        between={"n_searches_90d": (1, None), "days_since_last_search": COUNT},
+        known=PERSON,
+    ),
+    "feat_user_commerce": Mart(
+        grain=("person_id", "feature_date"),
+        is_rare=True,
+        between={"cart_abandonment_rate_90d": SHARE, "bought_price_percentile_90d": SHARE, "n_purchase_days": COUNT},
+        known=PERSON,
+    ),
+    "feat_user_labels": Mart(
+        grain=("person_id", "feature_date", "kind", "label"),
+        is_rare=True,
+        allowed={"kind": ("segment", "engagement", "tag")},
+        known=PERSON,
+    ),
     "feat_item_popularity": Mart(
         grain=("item_id", "feature_date"),
         filled=("feature_date",),
         between={"n_events_1h": COUNT, "n_users_28d": COUNT},
         known=ITEM,
         rows_against={"a longer window holds a shorter one": _falls("1h", "6h", "1d", "7d", "28d")},
+    ),
+    "feat_item_commerce": Mart(
+        grain=("item_id", "feature_date"),
+        filled=("is_available", "is_blocked"),
+        between={"n_views_28d": COUNT, "view_to_purchase_rate_28d": SHARE, "price": COUNT, "price_percentile": SHARE},
+        known=ITEM,
+    ),
+    "feat_item_content": Mart(grain=("item_id", "feature_date"), is_rare=True, between={"n_characters": COUNT}, known=ITEM),
+    "feat_item_pairs": Mart(
+        grain=("feature_date", "item_id", "rank"),
+        is_rare=True,
+        filled=("partner_item_id",),
+        between={"rank": (1, None), "n_orders": (1, None), "n_persons": COUNT},
+        known=ITEM,
     ),
     "feat_popular_items": Mart(
         grain=("feature_date", "time_window", "scope", "scope_value", "rank"),

@@ -4,6 +4,10 @@ with featured_persons as (
     select person_id from {{ ref('feat_user_purchases') }}
     union
     select person_id from {{ ref('feat_user_rfm') }}
+    {% for mart in ('habits', 'categories', 'tastes', 'searches', 'commerce', 'labels') %}
+        union
+        select person_id from {{ ref('feat_user_' ~ mart) }}
+    {% endfor %}
     union
     select person_id from {{ ref('fct_interactions') }}
     where is_personal

@@ -30,6 +30,7 @@ final as (
         human_events.quantity,
         human_events.unit_price,
         human_events.currency,
+        human_events.search_term,
         human_events.dwell_seconds,
         human_events.device,
         human_events.country,

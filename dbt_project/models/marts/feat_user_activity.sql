@@ -1,3 +1,5 @@
+{%- set windows = (1, 7, 28, 90) -%}
+{%- set kinds = ('events', 'views', 'clicks', 'add_to_carts', 'purchases', 'sessions') -%}
 with consenting_days as (
     select days.*
     from {{ ref('int_person_days__aggregated') }} as days
@@ -9,20 +11,21 @@ windowed as (
     select
         days.person_id,
         dates.feature_date,
-        {% for n in (1, 7, 28, 90) %}
-            cast(coalesce(sum(days.n_events) filter (
-                where days.event_date > dates.feature_date - {{ n }}
-            ), 0) as bigint) as n_events_{{ n }}d,
+        {% for kind in kinds %}
+            {% for n in windows %}
+                cast(coalesce(sum(days.n_{{ kind }}) filter (
+                    where days.event_date > dates.feature_date - {{ n }}
+                ), 0) as bigint) as n_{{ kind }}_{{ n }}d,
+            {% endfor %}
         {% endfor %}
-        {% for kind in ('views', 'clicks', 'add_to_carts', 'purchases', 'sessions') %}
-            cast(coalesce(sum(days.n_{{ kind }}) filter (
-                where days.event_date > dates.feature_date - 28
-            ), 0) as bigint) as n_{{ kind }}_28d,
+        {% for n in windows %}
+            coalesce(sum(days.dwell_milliseconds) filter (
+                where days.event_date > dates.feature_date - {{ n }}
+            ), 0) as dwell_milliseconds_{{ n }}d,
         {% endfor %}
         count(*) filter (where days.event_date > dates.feature_date - 28) as n_active_days_28d,
         {{ days_between('max(days.event_date)', 'dates.feature_date') }} as days_since_last_event,
         {{ days_between('min(days.event_date)', 'dates.feature_date') }} as tenure_days,
-        sum(days.dwell_milliseconds) filter (where days.event_date > dates.feature_date - 28) as dwell_milliseconds,
         sum(days.n_dwells) filter (where days.event_date > dates.feature_date - 28) as n_dwells,
         {{ last_by('days.country', 'days.event_date') }} as country,
         {{ last_by('days.device', 'days.event_date') }} as device
@@ -35,18 +38,20 @@ final as (
     select
         windowed.person_id,
         windowed.feature_date,
-        {% for n in (1, 7, 28, 90) %}
-            windowed.n_events_{{ n }}d,
+        {% for kind in kinds %}
+            {% for n in windows %}
+                windowed.n_{{ kind }}_{{ n }}d,
+            {% endfor %}
         {% endfor %}
-        {% for kind in ('views', 'clicks', 'add_to_carts', 'purchases', 'sessions') %}
-            windowed.n_{{ kind }}_28d,
+        {% for n in windows %}
+            {{ ratio('windowed.dwell_milliseconds_' ~ n ~ 'd', 1000) }} as dwell_seconds_{{ n }}d,
         {% endfor %}
         coalesce(tastes.n_items_28d, 0) as n_items_28d,
         coalesce(tastes.n_categories_28d, 0) as n_categories_28d,
         windowed.n_active_days_28d,
         windowed.days_since_last_event,
         windowed.tenure_days,
-        {{ rounded(ratio('windowed.dwell_milliseconds', '1000 * windowed.n_dwells')) }} as avg_dwell_seconds_28d,
+        {{ rounded(ratio('windowed.dwell_milliseconds_28d', '1000 * windowed.n_dwells')) }} as avg_dwell_seconds_28d,
         tastes.top_category,
         windowed.country,
         windowed.device

@@ -16,6 +16,7 @@ renamed as (
         quantity,
         unit_price,
         currency,
+        search_term,
         dwell_seconds,
         device,
         country,

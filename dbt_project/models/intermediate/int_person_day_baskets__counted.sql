@@ -1,0 +1,17 @@
+with final as (
+    select
+        person_id,
+        event_date,
+        item_id,
+        count(*) filter (where event_type = 'add_to_cart') as n_add_to_carts,
+        count(*) filter (where event_type = 'purchase') as n_purchases
+    from {{ ref('int_events__identified') }}
+    where
+        person_id is not null
+        and item_id is not null
+        and weight > 0
+        and event_type in ('add_to_cart', 'purchase')
+    group by person_id, event_date, item_id
+)
+
+select * from final

@@ -1,0 +1,23 @@
+with searches as (
+    select
+        person_id,
+        event_date,
+        occurred_at,
+        lower(trim(search_term)) as search_term
+    from {{ ref('int_events__identified') }}
+    where person_id is not null and search_term is not null
+),
+
+final as (
+    select
+        person_id,
+        event_date,
+        search_term,
+        count(*) as n_searches,
+        max(occurred_at) as last_searched_at
+    from searches
+    where search_term <> ''
+    group by person_id, event_date, search_term
+)
+
+select * from final
