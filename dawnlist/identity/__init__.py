@@ -4,12 +4,16 @@
 together; `keys` gives each person the key that it had the night before; `corrections` has what operators know better.
 """
 
+import os
+import shutil
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from dawnlist.columns import PERSONS
 from dawnlist.duck import literal, scan
+from dawnlist.files import make_folder
 from dawnlist.identity import edges, graph, keys, rules
 from dawnlist.lake import DataFile, Lake, Snapshot
 from dawnlist.settings import Identity
@@ -58,12 +62,25 @@ def resolve(
     keys.name(connection)
     home = Lake(lake.root)
     night = {"run_date": run_date, "previous_run_date": before or run_date, "run_id": literal(run_id)}
+    persons = home.write(connection, "persons", keys.PERSONS, partition=run_date)
     records = {
-        "persons": home.write(connection, "persons", keys.PERSONS, partition=run_date),
+        "persons": persons,
         "identity_history": home.write(connection, "identity_history", keys.HISTORY.format(**night), partition=run_date),
         "identity_cuts": home.write(connection, "identity_cuts", keys.CUTS.format(**night), partition=run_date),
     }
-    return Resolution(run_date, tables.write(connection, "persons", keys.PERSONS), records, {"n_edge_days": n_days, **_counts(connection)})
+    return Resolution(run_date, _also(home, persons, tables) if persons else None, records, {"n_edge_days": n_days, **_counts(connection)})
+
+
+def _also(home: Lake, file: DataFile, tables: Lake) -> DataFile:
+    """The same file among the night's `tables`, not yet committed: a second name of it where the disk has that, else a copy."""
+    folder = tables.root / "persons"
+    make_folder(folder)
+    aside = folder / f".{uuid4().hex}.tmp"
+    try:
+        os.link(home.root / file.path, aside)
+    except OSError:
+        shutil.copyfile(home.root / file.path, aside)
+    return tables.adopt("persons", aside, rows=file.rows)
 
 
 def _night_before(connection: "duckdb.DuckDBPyConnection", lake: Snapshot, run_date: date) -> str | None:

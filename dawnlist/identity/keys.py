@@ -13,18 +13,19 @@ if TYPE_CHECKING:
 _ALIASES = """
 CREATE OR REPLACE TEMP TABLE aliases AS
 WITH named AS (
-    SELECT id AS alias_id, node, true AS is_root FROM nodes
-    UNION ALL SELECT alias_id, node, false FROM roots JOIN nodes ON root_id = id WHERE alias_id <> root_id
+    SELECT id AS alias_id, node, 0 AS place FROM nodes
+    UNION ALL SELECT alias_id, node, row_number() OVER (PARTITION BY node ORDER BY alias_id) FROM roots JOIN nodes ON root_id = id WHERE alias_id <> root_id
 )
-SELECT named.alias_id, node, coalesce(component, node) AS component, is_root, is_known, source, first_seen_at,
+SELECT named.alias_id, node, place, coalesce(component, node) AS component, is_known, source,
     before.person_id AS previous_person_id, coalesce(before.person_id = named.alias_id, false) AS was_key
 FROM named JOIN nodes USING (node) LEFT JOIN found USING (node) LEFT JOIN before USING (alias_id)
 """
 
+# One number instead of (NOT was_key, node, place): the nodes' numbers say who is known and was first.
 _PERSONS = """
 CREATE OR REPLACE TEMP TABLE people AS
 WITH keys AS (
-    SELECT component, arg_min(alias_id, (NOT was_key, NOT is_known, first_seen_at, NOT is_root, alias_id)) AS person_id, NOT bool_or(is_known) AS is_anonymous
+    SELECT component, arg_min(alias_id, ((NOT was_key)::BIGINT << 60) + (node << 20) + place) AS person_id, NOT bool_or(is_known) AS is_anonymous
     FROM aliases GROUP BY component
 )
 SELECT alias_id, person_id, source, is_anonymous, node, is_known, was_key, previous_person_id FROM aliases JOIN keys USING (component)

@@ -1,7 +1,8 @@
 """Which links count: from who was seen with whom to the links between ids, in temporary tables. docs/identity.md has the rules in words.
 
-    nodes       node: id, is_known (a user id), source, first_seen_at, and of events only first_event_at, last_event_at
-    pairs       (user_node, device_node): first_seen_at, last_seen_at, n_days: who was logged in on which device
+    nodes       node: id, is_known (a user id), source, first_seen_at, and of events only first_event_at, last_event_at. Nodes are numbered as
+                they may give a person its key: user ids first, then by when they were seen first
+    pairs       (user_node, device_node): first_seen_at, last_seen_at, n_days: who was logged in on which device, days counted by source and id
     links       (a, b): reason, n_days: what joins
     cut_links   (guard, node, a, b): what does not, and the node for whose sake; `node` and `observed`, `allowed` as in identity_cuts
 
@@ -40,10 +41,8 @@ GROUP BY behind.id
 
 _SEEN = """
 CREATE OR REPLACE TEMP TABLE seen AS
-SELECT coalesce(users.root_id, user_id) AS user_id, coalesce(devices.root_id, anonymous_id) AS anonymous_id,
-    arg_min(source, (first_seen_at, source)) AS source, min(first_seen_at) AS first_seen_at, max(last_seen_at) AS last_seen_at,
-    count(DISTINCT event_date) AS n_days
-FROM {edges} LEFT JOIN roots AS users ON user_id = users.alias_id LEFT JOIN roots AS devices ON anonymous_id = devices.alias_id
+SELECT {user_id} AS user_id, {anonymous_id} AS anonymous_id, source, min(first_seen_at) AS first_seen_at, max(last_seen_at) AS last_seen_at, count(*) AS n_days
+FROM {edges} {links}
 GROUP BY ALL
 """
 
@@ -69,13 +68,15 @@ devices AS (
     FROM seen WHERE anonymous_id IS NOT NULL AND anonymous_id NOT IN (SELECT id FROM users)
     GROUP BY anonymous_id
 )
-SELECT row_number() OVER (ORDER BY id) AS node, * FROM (FROM users UNION ALL FROM devices)
+SELECT row_number() OVER (ORDER BY NOT is_known, first_seen_at, id) AS node, * FROM (FROM users UNION ALL FROM devices)
 """
 
 _PAIRS = """
 CREATE OR REPLACE TEMP TABLE pairs AS
-SELECT users.node AS user_node, devices.node AS device_node, seen.first_seen_at, seen.last_seen_at, n_days
+SELECT users.node AS user_node, devices.node AS device_node, min(seen.first_seen_at) AS first_seen_at, max(seen.last_seen_at) AS last_seen_at,
+    sum(n_days)::BIGINT AS n_days
 FROM seen JOIN nodes AS users ON user_id = users.id AND users.is_known JOIN nodes AS devices ON anonymous_id = devices.id AND NOT devices.is_known
+GROUP BY ALL
 """
 
 _CROWDED = """
@@ -119,7 +120,7 @@ WINDOW owner AS (PARTITION BY device_node, owner), device AS (PARTITION BY devic
 def link(connection: "duckdb.DuckDBPyConnection", lake: "Snapshot", edges: Iterable[Path], end: date, rules: "Identity") -> None:
     """Make the tables above from the files of `edges` and the lake's other tables, as of the beginning of the day `end`."""
     connection.execute(_ROOTS.format(key_links=scan(lake.files("key_links"), KEY_LINKS)))
-    connection.execute(_SEEN.format(edges=scan(edges, IDENTITY_EDGES)))
+    _see(connection, edges)
     connection.execute(_NODES.format(customers=scan(lake.files("customers"), CUSTOMERS), consents=scan(lake.files("consents"), CONSENTS), end=end))
     connection.execute(_PAIRS)
     connection.execute("CREATE OR REPLACE TEMP TABLE cut_links (guard VARCHAR, node BIGINT, a BIGINT, b BIGINT, observed BIGINT, allowed BIGINT)")
@@ -135,6 +136,15 @@ def link(connection: "duckdb.DuckDBPyConnection", lake: "Snapshot", edges: Itera
     _join_users(connection, end, rules, corrections)
     _own_devices(connection, rules)
     _separate(connection, "links", corrections)
+
+
+def _see(connection: "duckdb.DuckDBPyConnection", edges: Iterable[Path]) -> None:
+    """`seen`: (source, user_id, anonymous_id) with the ids that stand for others. Without a change of key there is nothing to look up for millions of rows."""
+    user_id, anonymous_id, links = "user_id", "anonymous_id", ""
+    if connection.execute("SELECT count(*) FROM roots").fetchall()[0][0]:
+        user_id, anonymous_id = "coalesce(users.root_id, user_id)", "coalesce(devices.root_id, anonymous_id)"
+        links = "LEFT JOIN roots AS users ON user_id = users.alias_id LEFT JOIN roots AS devices ON anonymous_id = devices.alias_id"
+    connection.execute(_SEEN.format(user_id=user_id, anonymous_id=anonymous_id, edges=scan(edges, IDENTITY_EDGES), links=links))
 
 
 def _corrections(connection: "duckdb.DuckDBPyConnection", lake: "Snapshot") -> list[tuple[int, int]]:
