@@ -19,7 +19,7 @@ final as (
         category,
         brand,
         content,
-        coalesce(length(content), 0) as n_characters
+        cast(coalesce(length(content), 0) as bigint) as n_characters
     from joined
 )
 
