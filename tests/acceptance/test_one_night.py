@@ -11,10 +11,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from dawnlist import privacy
 from dawnlist.export import verify
 from dawnlist.lake import Lake
 from dawnlist.settings import Settings, load
 from dawnlist.simulate import DEFAULT_END_DATE
+from dawnlist.simulate.judge import judge
 
 KEY = "the key of the acceptance tests"
 
@@ -83,7 +85,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture
 def tables(settings: Settings) -> duckdb.DuckDBPyConnection:
-    """The night's tables, the lake's and the served ones, as views."""
+    """The night's tables, the lake's and the served ones, as views; of a name that both have the night's."""
     connection = duckdb.connect()
     for lake in (Lake(settings.lake_dir), Lake(settings.night_dir(DEFAULT_END_DATE))):
         snapshot = lake.snapshot()
@@ -91,7 +93,7 @@ def tables(settings: Settings) -> duckdb.DuckDBPyConnection:
             if snapshot.files(name):
                 paths = [str(path) for path in snapshot.files(name)]
                 connection.execute(
-                    f"CREATE VIEW {'night_' if name in ('recommendations', 'similar_items', 'popular_items') else ''}{name} AS FROM read_parquet({paths})"
+                    f"CREATE OR REPLACE VIEW {'night_' if name in ('recommendations', 'similar_items', 'popular_items') else ''}{name} AS FROM read_parquet({paths})"
                 )
     connection.execute(f"ATTACH '{settings.serving_file}' AS lists (READ_ONLY)")
     return connection
@@ -132,6 +134,32 @@ def test_the_simulators_withdrawals_are_obeyed(settings: Settings, tables: duckd
     assert rows(tables, f"SELECT count(*) FROM ({denied})") == [(withdrawn,)]
     personal = f"SELECT count(*) FROM lists.serving.recommendations SEMI JOIN ({denied}) USING (user_id) WHERE source <> 'popular_global'"
     assert rows(tables, personal) == [(0,)]
+
+
+def test_the_persons_are_the_visitors_as_far_as_anything_shows_it(settings: Settings) -> None:
+    """Found pairs of ids beside the truth: nobody is taken for somebody else, and most of what a login shows is found."""
+    lake, night = Lake(settings.lake_dir).snapshot(), Lake(settings.night_dir(DEFAULT_END_DATE)).snapshot()
+    with duckdb.connect() as connection:
+        found = judge(connection, settings.landing_dir("store") / "truth", night.files("persons"), lake.files("identity_edges"), key=privacy.Key(KEY.encode()))
+    assert found.n_findable > 200
+    assert found.precision >= 0.99
+    assert found.recall_of_findable >= 0.95
+    assert found.recall >= 0.7
+
+
+def test_an_operator_splits_a_person_of_the_night(settings: Settings, tables: duckdb.DuckDBPyConnection) -> None:
+    owner, device = rows(
+        tables,
+        "SELECT min(person_id), min(alias_id) FROM persons SEMI JOIN (SELECT anonymous_id AS alias_id FROM events WHERE user_id IS NOT NULL) USING (alias_id) "
+        "WHERE alias_id <> person_id AND NOT is_anonymous GROUP BY person_id HAVING count(*) > 1 ORDER BY 1 LIMIT 1",
+    )[0]
+    shown = json.loads(dawnlist(settings.home, "identity", "show", device, "--json").stdout)
+    assert shown["person"][0]["person_id"] == owner
+    assert device in {row["device_id"] for row in shown["logins"]}
+    dawnlist(settings.home, "identity", "split", device, "--from", owner, "--note", "sold")
+    assert "sold" in dawnlist(settings.home, "identity", "corrections").stdout
+    dawnlist(settings.home, "identity", "undo", device, "--from", owner)
+    assert [row["holds"] for row in json.loads(dawnlist(settings.home, "identity", "corrections", "--json").stdout)] == ["False", "False"]
 
 
 def test_no_list_shows_what_is_blocked_unavailable_or_bought(tables: duckdb.DuckDBPyConnection) -> None:
