@@ -143,7 +143,7 @@ def test_the_persons_are_the_visitors_as_far_as_anything_shows_it(settings: Sett
         found = judge(connection, settings.landing_dir("store") / "truth", night.files("persons"), lake.files("identity_edges"), key=privacy.Key(KEY.encode()))
     assert found.n_findable > 200
     assert found.precision >= 0.99
-    assert found.recall_of_findable >= 0.95
+    assert found.recall_of_findable >= 0.9
     assert found.recall >= 0.7
 
 
