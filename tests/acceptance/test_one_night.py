@@ -144,7 +144,7 @@ def test_the_persons_are_the_visitors_as_far_as_anything_shows_it(settings: Sett
     assert found.n_findable > 200
     assert found.precision >= 0.99
     assert found.recall_of_findable >= 0.9
-    assert found.recall >= 0.7
+    assert found.recall >= 0.6
 
 
 def test_an_operator_splits_a_person_of_the_night(settings: Settings, tables: duckdb.DuckDBPyConnection) -> None:
