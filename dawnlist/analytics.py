@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import duckdb
 
 MART_PREFIXES: Final = ("dim_", "fct_", "feat_")
-MART_TABLES: Final = ("user_segments", "segment_profiles")  # made by the stage `segment`
+MART_TABLES: Final = ("user_segments", "segment_profiles", "segment_nights")  # made by the stage `segment`
 RECORDS: Final = ("gate_results", "source_scores", "ledger", "quarantine", "identity_history", "identity_cuts", "identity_corrections")  # of the lake
 READ_ONLY: Final = 0o444
 STAGE_RUNS: Final = {
@@ -53,7 +53,10 @@ COMMENTS: Final = {
     "operations.identity_corrections": "Which ids operators said are not one person. One row per said_at, id and other_id; the last word counts.",
     "operations.stage_runs": "The last run of each stage and interval.",
     "marts.user_segments": "One row per person_id with consent: segment (0 = largest) and its label.",
-    "marts.segment_profiles": "One row per segment: size, label and the mean of each feature.",
+    "marts.segment_profiles": "One row per segment: size, label, a sentence with figures, and the mean of each feature.",
+    "marts.segment_nights": "How good and how stable the clusters were. One row per run_date.",
+    "marts.dim_user_segments": "What a person was, from night to night. One row per person_id, kind (cluster, rfm, segment, engagement, tag), segment and "
+    "valid_from; half-open: valid_to is the first night that did not say so any more, NULL for what is_current.",
 }
 
 

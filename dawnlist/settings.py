@@ -138,6 +138,9 @@ class Identity(_Section):
 class Segments(_Section):
     min_clusters: int = Field(3, ge=2)
     max_clusters: int = Field(8, ge=2)
+    match_radius: float = Field(
+        0.5, gt=0, description="a segment keeps its number while its centre moves by at most so many standard deviations a feature (root mean square)"
+    )
 
 
 class Candidates(_Section):

@@ -1,6 +1,6 @@
-"""Short plain names for segments, from what sets each of them apart."""
+"""Short plain names for segments, from what sets each of them apart, and one sentence with figures about each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 # What people are called whose feature is below, or above, the average.
 WORDS: dict[str, tuple[str, str]] = {
@@ -17,28 +17,66 @@ WORDS: dict[str, tuple[str, str]] = {
     "frequency": ("first-time", "repeat"),
     "monetary": ("thrifty", "high-spending"),
 }
+# What a figure of a feature counts, a head.
+UNITS: dict[str, str] = {
+    "days_since_last_event": "days since the last event",
+    "tenure_days": "days since the first event",
+    "n_events_28d": "events in 28 days",
+    "n_sessions_28d": "sessions in 28 days",
+    "n_active_days_28d": "active days of 28",
+    "n_categories_28d": "categories in 28 days",
+    "n_add_to_carts_28d": "things put into the cart in 28 days",
+    "n_purchases_28d": "purchased lines in 28 days",
+    "avg_dwell_seconds_28d": "seconds a page",
+    "recency_days": "days since the last order",
+    "frequency": "orders",
+    "monetary": "spent",
+}
 BUYER_WORDS = ("recency_days", "frequency", "monetary")  # say something about buyers only
 BUYERS_FROM = 0.5  # orders a head, on average
 CLEAR = 0.1  # standard deviations from the average, below which a segment is just average
+TOLD = 3  # features that a description names
 
 
-def label_segments(features: Sequence[str], centres: Sequence[Sequence[float]], orders: Sequence[float]) -> list[str]:
+def label_segments(
+    features: Sequence[str], centres: Sequence[Sequence[float]], orders: Sequence[float], before: Sequence[str | None] | None = None
+) -> list[str]:
     """One label per centre (standardised features, in the order of `features`), all different; `orders`: mean orders a head.
 
-    The word of the most deviating feature, before "buyers" or "visitors"; where a segment before has taken that label, the next word,
-    then both words together, then a number.
+    The label of `before` (None for a new segment) stays as long as it is true. Else the word of the most deviating feature, before "buyers" or
+    "visitors"; where that label is taken, the next word, then both words together, then a number.
     """
-    labels: list[str] = []
-    for centre, mean_orders in zip(centres, orders, strict=True):
-        noun = "buyers" if mean_orders >= BUYERS_FROM else "visitors"
-        words = _words(features, centre, is_buyer=noun == "buyers")
-        candidates = [f"{word} {noun}" for word in words] + [f"{words[0]}, {word} {noun}" for word in words[1:]]
-        candidates += [f"{words[0]} {noun} {number}" for number in range(2, len(centres) + 2)]
-        labels.append(next(label for label in candidates if label not in labels))
-    return labels
+    choices = [_candidates(features, centre, mean_orders, len(centres)) for centre, mean_orders in zip(centres, orders, strict=True)]
+    labels = [label if label in possible else None for label, possible in zip(before or [None] * len(choices), choices, strict=True)]
+    for number, possible in enumerate(choices):
+        if labels[number] is None:
+            labels[number] = next(label for label in possible if label not in labels)
+    return [label for label in labels if label is not None]
 
 
-def _words(features: Sequence[str], centre: Sequence[float], *, is_buyer: bool) -> list[str]:
+def describe_segment(centre: Mapping[str, float], means: Mapping[str, float], overall: Mapping[str, float], *, n_users: int, n_all: int) -> str:
+    """A sentence on a segment: its size and its most deviating features (`centre`, standardised) with its own `means` and those of all.
+
+    Orders are told of segments of buyers only, as in the label.
+    """
+    is_buyer = means["frequency"] >= BUYERS_FROM
+    told = _deviating(list(centre), list(centre.values()), is_buyer=is_buyer)[:TOLD]
+    figures = [f"{_figure(means[name])} {UNITS[name]} (all: {_figure(overall[name])})" for name, _ in told] or ["close to the average in everything"]
+    return f"{n_users:,} {'person' if n_users == 1 else 'persons'}, {100 * n_users / n_all:.0f}%: {', '.join(figures)}."
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
+
+
+def _candidates(features: Sequence[str], centre: Sequence[float], mean_orders: float, n_segments: int) -> list[str]:
+    """All labels that are true of the centre, the best first; never fewer than segments."""
+    noun = "buyers" if mean_orders >= BUYERS_FROM else "visitors"
+    words = [WORDS[name][value > 0] for name, value in _deviating(features, centre, is_buyer=noun == "buyers")] or ["average"]
+    candidates = [f"{word} {noun}" for word in words] + [f"{words[0]}, {word} {noun}" for word in words[1:]]
+    return candidates + [f"{words[0]} {noun} {number}" for number in range(2, n_segments + 2)]
+
+
+def _deviating(features: Sequence[str], centre: Sequence[float], *, is_buyer: bool) -> list[tuple[str, float]]:
     deviations = sorted(zip(features, centre, strict=True), key=lambda pair: -abs(pair[1]))
-    told = [(name, value) for name, value in deviations if abs(value) >= CLEAR and (is_buyer or name not in BUYER_WORDS)]
-    return [WORDS[name][value > 0] for name, value in told] or ["average"]
+    return [(name, value) for name, value in deviations if abs(value) >= CLEAR and (is_buyer or name not in BUYER_WORDS)]

@@ -1,3 +1,4 @@
+from datetime import date
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING
 
@@ -5,11 +6,14 @@ import pytest
 
 from spark_jobs import segments
 from spark_jobs.segment_labels import label_segments
+from spark_jobs.segment_matching import Memory
 from spark_jobs.segments import ACTIVITY_FEATURES, FEATURES, ORDER_FEATURES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+RUN_DATE = date(2026, 3, 31)
+NOTHING = Memory()
 ACTIVITY = "person_id string, " + ", ".join(f"{name} double" for name in ACTIVITY_FEATURES)
 RFM = "person_id string, " + ", ".join(f"{name} double" for name in ORDER_FEATURES)
 
@@ -23,6 +27,10 @@ def _features(spark: "SparkSession", people: dict[str, dict[str, float | None]],
     return segments.features(_activity(spark, people, partitions=partitions), spark.createDataFrame([], RFM))
 
 
+def _segment(features: "DataFrame", *, min_clusters: int, max_clusters: int, memory: Memory = NOTHING) -> segments.Segments:
+    return segments.segment(features, min_clusters=min_clusters, max_clusters=max_clusters, seed=1, run_date=RUN_DATE, memory=memory, radius=0.5)
+
+
 def _crowd() -> dict[str, dict[str, float | None]]:
     """Seven who were here often and lately, three who came once long ago; small differences within each."""
     busy = {f"busy{n}": {"n_events_28d": 100.0 + n, "n_active_days_28d": 20.0, "days_since_last_event": 0.0} for n in range(7)}
@@ -31,7 +39,7 @@ def _crowd() -> dict[str, dict[str, float | None]]:
 
 
 def test_two_crowds_are_two_segments_the_larger_one_first(spark: "SparkSession") -> None:
-    made = segments.segment(_features(spark, _crowd()), min_clusters=2, max_clusters=3, seed=1)
+    made = _segment(_features(spark, _crowd()), min_clusters=2, max_clusters=3)
     assert {row["person_id"]: row["segment"] for row in made.users.collect()} == {person: int(person.startswith("gone")) for person in _crowd()}
     busy, gone = made.profiles.orderBy("segment").collect()
     assert (busy["n_users"], gone["n_users"]) == (7, 3)
@@ -45,14 +53,14 @@ def test_two_crowds_are_two_segments_the_larger_one_first(spark: "SparkSession")
 
 
 def test_segments_do_not_depend_on_partitions(spark: "SparkSession") -> None:
-    one, many = (segments.segment(_features(spark, _crowd(), partitions=partitions), min_clusters=2, max_clusters=2, seed=1) for partitions in (1, 5))
+    one, many = (_segment(_features(spark, _crowd(), partitions=partitions), min_clusters=2, max_clusters=2) for partitions in (1, 5))
     assert sorted(one.users.collect()) == sorted(many.users.collect())
     assert sorted(one.profiles.collect()) == sorted(many.profiles.collect())
 
 
 def test_fewer_different_people_than_clusters_are_one_segment(spark: "SparkSession") -> None:
     crowd: dict[str, dict[str, float | None]] = {"a": {"n_events_28d": 1.0}, "b": {"n_events_28d": 3.0}, "c": {"n_events_28d": 3.0}}
-    made = segments.segment(_features(spark, crowd), min_clusters=3, max_clusters=5, seed=1)
+    made = _segment(_features(spark, crowd), min_clusters=3, max_clusters=5)
     (profile,) = made.profiles.collect()
     assert (profile["segment"], profile["n_users"], profile["segment_label"], profile["silhouette"]) == (0, 3, "average visitors", None)
     # log1p: ln 2, ln 4, ln 4. Standardised: -2/3 and 1/3 over sqrt(2)/3, so a is sqrt(2) from the middle.
