@@ -31,6 +31,7 @@ MARTS = (
     "fct_sessions",
     "fct_orders",
     "fct_bots",
+    "fct_daily_kpis",
     "feat_user_purchases",
     "feat_user_rfm",
     "feat_user_activity",

@@ -40,6 +40,7 @@ MARTS: Mapping[str, str] = {
     "fct_orders": "source, order_id",
     "fct_interactions": "occurred_at, event_id",
     "fct_bots": "source, event_date, bot_rule",
+    "fct_daily_kpis": "source, event_date",
     "feat_user_purchases": "feature_date, person_id",
     "feat_user_rfm": "feature_date, person_id",
     "feat_user_activity": "feature_date, person_id",

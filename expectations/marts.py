@@ -66,6 +66,11 @@ MARTS: Mapping[str, Mart] = {
         rows_against={"no session ends before it starts": "ended_at < started_at"},
     ),
     "fct_orders": Mart(grain=("source", "order_id"), filled=("ordered_at",)),
+    "fct_daily_kpis": Mart(
+        grain=("source", "event_date"),
+        between={"n_sessions": COUNT, "n_orders": COUNT, "bounce_rate": (0, 1), "conversion_rate": (0, 1), "cart_abandonment_rate": (0, 1)},
+        rows_against={"visitors have sessions, buyers orders": "n_visitors > n_sessions OR n_buyers > n_orders"},
+    ),
     "fct_bots": Mart(grain=("source", "event_date", "bot_rule"), is_rare=True, between={"n_visitors": COUNT, "n_events": (1, None), "share_of_events": (0, 1)}),
     "feat_user_purchases": Mart(
         grain=("person_id", "feature_date"),

@@ -306,6 +306,8 @@ GOOD_MARTS: dict[str, dict[str, Any]] = {
     },
     "fct_sessions": {"session_key": "s", "started_at": NOON, "ended_at": NOON, "duration_seconds": 0.0, "n_events": 1},
     "fct_orders": {"source": "store", "order_id": "o", "ordered_at": NOON, "gross_revenue": 1.0},
+    "fct_daily_kpis": {"source": "store", "event_date": RUN_DATE, "n_visitors": 1, "n_buyers": 0, "n_sessions": 2, "n_orders": 0}
+    | {"bounce_rate": 0.5, "conversion_rate": 0.0, "cart_abandonment_rate": 1.0},
     "fct_bots": {"source": "store", "event_date": RUN_DATE, "bot_rule": "user_agent", "n_visitors": 1, "n_events": 5, "share_of_events": 0.1},
     "feat_user_purchases": {
         "person_id": ANNA,
@@ -372,6 +374,7 @@ ROTTEN_MARTS: dict[str, tuple[dict[str, Any], ...]] = {
     "fct_interactions": ({"person_id": BERTA}, {"item_id": "ghost", "weight": 0.0}, {"person_id": "anna"}),
     "fct_sessions": ({"ended_at": NOON - timedelta(hours=1), "duration_seconds": -3600.0, "n_events": 0},),
     "fct_orders": ({"gross_revenue": -1.0},),
+    "fct_daily_kpis": ({"n_sessions": -1, "n_orders": -1, "n_visitors": 3, "bounce_rate": 1.1, "conversion_rate": 1.1, "cart_abandonment_rate": 1.1},),
     "fct_bots": ({"n_visitors": -1, "n_events": 0, "share_of_events": 1.1},),
     "feat_user_purchases": ({"person_id": BERTA, "n_orders": 0, "n_purchase_days": 0, "recency_days": -1, "avg_days_between": 0.5, "avg_repeat_value": -1.0},),
     "feat_user_rfm": ({"person_id": BERTA, "recency_days": -1, "frequency": -1, "tenure_days": -1, "r_score": 0, "f_score": 6, "m_score": 6},),
