@@ -298,16 +298,24 @@ def summary(run_date: RunDate = None, source: SourceName = None, home: Home = No
 
 
 @app.command()
-def query(sql: Annotated[str, typer.Argument(help="one SELECT")], source: SourceName = None, home: Home = None) -> None:
+def query(
+    sql: Annotated[str | None, typer.Argument(help="one SELECT")] = None,
+    file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="a file that holds the SELECT, such as those of docs/queries")] = None,
+    source: SourceName = None,
+    home: Home = None,
+) -> None:
     """Ask the analytics snapshot (marts, serving tables, gate history) with SQL."""
     import duckdb
 
+    if (sql is None) == (file is None):
+        raise typer.BadParameter("Give either a SELECT or --file.")
+    question = sql or (file.read_text(encoding="utf-8") if file else "")
     settings = _settings(home, None, source)
     if not settings.analytics_file.exists():
         raise SettingsError(f"{settings.analytics_file} is not there yet. Run `dawnlist run` or `make demo` first.")
     with duckdb.connect(str(settings.analytics_file), read_only=True) as connection:
         try:
-            typer.echo(connection.sql(sql))
+            typer.echo(connection.sql(question))
         except duckdb.Error as error:
             raise SettingsError(f"DuckDB cannot run this: {error}") from error
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,15 +11,18 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
 from dawnlist import privacy
+from dawnlist.cli import app
 from dawnlist.export import verify
 from dawnlist.lake import Lake
-from dawnlist.settings import Settings, load
+from dawnlist.settings import PROJECT, Settings, load
 from dawnlist.simulate import DEFAULT_END_DATE
 from dawnlist.simulate.judge import judge
 
 KEY = "the key of the acceptance tests"
+COOKBOOK_DIR = PROJECT / "docs" / "queries"
 
 
 def dawnlist(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -258,6 +262,75 @@ def test_what_a_visitor_typed_is_kept_without_what_identifies(tables: duckdb.Duc
     properties = json.loads(kept[0][4])
     assert {name: value for name, value in properties.items() if isinstance(value, str)} == {"campaign": said, "list_id": said}
     assert {value for value in properties["share_via"].values() if value} == {"[redacted]"}
+
+
+# Rows that each query of the cookbook gives over this night, fewest and most.
+COOKBOOK = {
+    "revenue_by_week": (2, 4),
+    "daily_kpis": (14, 14),
+    "conversion_funnel": (3, 3),
+    "cohort_retention": (3, 10),
+    "rfm_segments": (2, 11),
+    "rfm_segment_moves": (2, 132),
+    "top_items_by_category": (3, 240),
+    "trending_items": (20, 20),
+    "abandoned_items": (20, 20),
+    "revenue_concentration": (10, 10),
+    "time_between_purchases": (1, 5),
+    "sessions_by_device": (2, 5),
+    "sessions_by_hour": (100, 168),
+    "entry_items": (20, 20),
+    "price_bands": (4, 4),
+    "bots_by_day": (0, 60),
+    "late_data": (1, 15),
+    "quarantine_reasons": (1, 50),
+    "consent_share": (3, 3),
+    "list_coverage": (2, 2),
+    "list_of_a_person": (20, 20),
+    "identity_changes": (0, 50),
+    "segments": (2, 9),
+    "failed_checks": (0, 50),
+}
+
+
+def test_the_cookbook_lists_its_queries() -> None:
+    index = (COOKBOOK_DIR / "README.md").read_text(encoding="utf-8")
+    files = sorted(path.name for path in COOKBOOK_DIR.glob("*.sql"))
+    assert [name[3:-4] for name in files] == list(COOKBOOK)
+    for name in files:
+        question, grain, *_ = (COOKBOOK_DIR / name).read_text(encoding="utf-8").splitlines()
+        assert f"| [{name}]({name}) | {question.removeprefix('-- ')} | {grain.removeprefix('-- One row per ').split('.')[0]} |" in index
+
+
+@pytest.mark.parametrize("path", sorted(COOKBOOK_DIR.glob("*.sql")), ids=lambda path: path.stem)
+def test_a_query_of_the_cookbook_gives_one_row_per_grain(settings: Settings, path: Path) -> None:
+    sql = path.read_text(encoding="utf-8")
+    shown = CliRunner().invoke(app, ["query", "--file", str(path), "--home", str(settings.home)])
+    assert shown.exit_code == 0, shown.output
+    with duckdb.connect(str(settings.analytics_file), read_only=True) as connection:
+        found = connection.sql(sql)
+        columns, answer = found.columns, found.fetchall()
+    fewest, most = COOKBOOK[path.stem[3:]]
+    assert fewest <= len(answer) <= most
+    grain = [name for name in re.findall(r"\w+", sql.splitlines()[1].removeprefix("-- One row per ").split(".")[0]) if name != "and"]
+    assert set(grain) <= set(columns)
+    keys = [tuple(row[columns.index(name)] for name in grain) for row in answer]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_cookbook_agrees_with_the_marts(settings: Settings, tables: duckdb.DuckDBPyConnection) -> None:
+    """Totals come out again: revenue over the weeks and over the days, sessions over the hours of the week, people over the purposes."""
+
+    def total(query: str, column: str) -> object:
+        (path,) = COOKBOOK_DIR.glob(f"*_{query}.sql")
+        with duckdb.connect(str(settings.analytics_file), read_only=True) as connection:
+            return connection.sql(f"SELECT sum({column}) FROM ({path.read_text(encoding='utf-8')})").fetchall()[0][0]
+
+    revenue = rows(tables, "SELECT sum(net_revenue) FROM fct_orders")[0][0]
+    assert revenue > 0
+    assert total("revenue_by_week", "net_revenue") == total("daily_kpis", "net_revenue") == revenue
+    assert total("sessions_by_hour", "n_sessions") == rows(tables, "SELECT count(*) FROM fct_sessions")[0][0]
+    assert total("consent_share", "n_persons") == rows(tables, "SELECT 3 * count(*) FROM dim_users")[0][0]
 
 
 def test_the_same_night_again_publishes_the_same_lists(settings: Settings) -> None:
