@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from dawnlist.settings import Settings
 
-SQL_KINDS = ("unexpected_rows_expectation", "expect_query_value_to_be_between")
+SQL_KINDS = ("unexpected_rows_counted", "expect_query_value_to_be_between")
 DAY_OF_EVENT = "event_date is the UTC day of occurred_at"
 
 

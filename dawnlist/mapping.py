@@ -11,6 +11,7 @@ from pathlib import Path
 from dawnlist import redaction
 from dawnlist.columns import CONSENTS, CUSTOMERS, EVENTS, ITEMS
 from dawnlist.duck import identifier, literal, path_list
+from dawnlist.row_rules import RowRule, problem_of
 from dawnlist.sources import IGNORE, LINE_PREFIX, REQUIRED, TIMESTAMPS, Column, Condition, Input, InputSpec, Source
 
 MAX_LINE_BYTES = 16 << 20
@@ -151,8 +152,10 @@ def _trimmed(text: str) -> str:
     return f"CASE WHEN {text} LIKE ' %' OR {text} LIKE '% ' OR {text} = '' THEN nullif(trim({text}), '') ELSE {text} END"
 
 
-def mapped_query(source: Source, kind: Input, records: str, *, salt: str, max_lateness_days: int) -> str:
+def mapped_query(source: Source, kind: Input, records: str, *, salt: str, max_lateness_days: int, rules: Sequence[RowRule] = ()) -> str:
     """One row per record: file_id, line, row_text, part, problem, is_ignored, and the canonical columns, with people's ids still raw.
+
+    `problem` is `field: reason`: what cannot be read, else the first of the `rules` that the record breaks.
 
     `records` is a relation as of `records_query` joined with `file_id`, `file_time` and, for events without an id, `occurrence`.
     """
@@ -186,7 +189,8 @@ def mapped_query(source: Source, kind: Input, records: str, *, salt: str, max_la
     wanted = {name: selected.get(name, "NULL") for name in TYPES[kind] if name not in ("source", "key_id", "event_date")}
     canonical = ", ".join(f"({expression})::{TYPES[kind][name]} AS {identifier(name)}" for name, expression in wanted.items())
     # An ignored record is no event, whatever else it lacks; a broken line cannot say that it is to be ignored.
-    return f"SELECT file_id, line, row_text, part, is_valid AND {ignored} AS is_ignored, CASE {problem} END AS problem, {canonical} FROM (SELECT *, {values} FROM {records})"
+    mapped = f"SELECT file_id, line, row_text, part, is_valid AND {ignored} AS is_ignored, CASE {problem} END AS problem, {canonical} FROM (SELECT *, {values} FROM {records})"
+    return f"SELECT * REPLACE (coalesce(problem, {problem_of(rules)}) AS problem) FROM ({mapped})" if rules else mapped
 
 
 def row_hash(source: Source, *, salt: str) -> str:

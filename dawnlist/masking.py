@@ -9,7 +9,7 @@ import io
 import re
 from collections.abc import Collection, Sequence
 
-from dawnlist import ingest
+from dawnlist import reading
 from dawnlist.duck import literal
 from dawnlist.landing import LandedFile
 from dawnlist.mapping import LINE_PREFIX, PEOPLE
@@ -29,7 +29,7 @@ def masked_lines(spec: InputSpec, file: LandedFile, lines: Collection[int]) -> d
     if spec.format == "parquet":
         return {line: masked_json(text, shown) for line, text in _parquet_records(file, lines).items()}
     found = {}
-    with io.TextIOWrapper(ingest.opened(file.path), encoding=spec.encoding, errors="replace", newline="\n") as stream:
+    with io.TextIOWrapper(reading.opened(file.path), encoding=spec.encoding, errors="replace", newline="\n") as stream:
         for number, text in enumerate(stream, 1):
             if number in lines:
                 found[number] = text.rstrip("\r\n")[:LONGEST]
@@ -37,7 +37,7 @@ def masked_lines(spec: InputSpec, file: LandedFile, lines: Collection[int]) -> d
                 break
     if spec.format == "jsonl":
         return {line: masked_json(text, shown) for line, text in found.items()}
-    header = ingest.header_of(spec, file)
+    header = reading.header_of(spec, file)
     return {line: masked_csv(text, header, shown, delimiter=spec.delimiter, quote=spec.quote) for line, text in found.items()}
 
 

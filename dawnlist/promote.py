@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from dawnlist import duck
 from dawnlist.columns import CONSENTS, CUSTOMERS, EVENTS, INPUT_KEYS, ITEMS, KEY_LINKS, LEDGER, ORIGIN, QUARANTINE
 from dawnlist.errors import GateError
-from dawnlist.ingest import Batch, content_order
+from dawnlist.ingest import Batch
 from dawnlist.lake import DataFile, Lake, Snapshot
+from dawnlist.staging import arrivals, content_order, day_of, events_with_origin
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,10 +38,8 @@ def promote(
     *,
     run_id: str,
     is_replay: bool = False,
-    conditions: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Merge a batch that passed the gate. `accepted`: input -> Parquet files of staged rows, of which those count that fulfil the input's
-    condition (SQL) where it has one; `refused`: files of rows for quarantine.
+    """Merge a batch that passed the gate. `accepted`: input -> Parquet files of staged rows; `refused`: files of rows for quarantine.
 
     The caller holds the lake's writer lock. Returns n_kept, n_quarantined, n_duplicates, n_read, n_ignored and changed_days.
     Files that the ledger has already, because another batch brought them meanwhile, count as nothing; those of a replay are counted anew.
@@ -49,9 +48,11 @@ def promote(
     lake = Lake(settings.lake_dir)
     before = lake.snapshot()
     with duck.connect(settings) as connection:
-        _load(connection, batch, accepted, refused, before, is_replay=is_replay, conditions=conditions or {})
+        is_new = _load(connection, batch, accepted, refused, before, is_replay=is_replay)
         changes: dict[str, list[DataFile]] = {}
-        days = _merge_events(settings, connection, lake, before, changes) if accepted.get("events") else []
+        days: list[date] = []
+        if accepted.get("events"):
+            days = _merge_events(settings, connection, lake, before, batch, accepted["events"], changes, is_new=is_new)
         for kind, columns in DIMENSIONS.items():
             if accepted.get(kind):
                 _merge_dimension(connection, lake, before, kind, columns, changes)
@@ -70,11 +71,10 @@ def _load(
     before: Snapshot,
     *,
     is_replay: bool,
-    conditions: Mapping[str, str],
-) -> None:
+) -> bool:
     """`new_files`: the batch's files that the ledger lacks; `fresh_<input>`: their accepted rows; `refused`: their rows for quarantine.
 
-    Of a replay: all files, and those of their accepted rows that the lake lacks.
+    Of a replay: all files, and those of their accepted rows that the lake lacks. Returns whether all accepted rows are fresh.
     """
     connection.execute("CREATE TABLE batch_files (input VARCHAR, name VARCHAR, file_id VARCHAR, file_time TIMESTAMP, n_read BIGINT, n_ignored BIGINT)")
     rows = [(file["input"], file["name"], file["file_id"], file["file_time"], file["n_read"], file["n_ignored"]) for file in batch.files]
@@ -85,8 +85,8 @@ def _load(
     connection.execute("CREATE TABLE kept (input VARCHAR, file_id VARCHAR, n BIGINT)")
     connection.execute("CREATE TABLE arrived (file_id VARCHAR, event_date DATE, n BIGINT)")
     for kind, files in accepted.items():
-        condition = f" WHERE {conditions[kind]}" if kind in conditions else ""
-        connection.execute(f"CREATE VIEW accepted_{kind} AS SELECT * FROM {duck.scan(files, INPUT_TABLES[kind] | ORIGIN)}{condition}")
+        found = events_with_origin(list(files), _event_files(batch)) if kind == "events" else duck.scan(files, INPUT_TABLES[kind] | ORIGIN)
+        connection.execute(f"CREATE VIEW accepted_{kind} AS SELECT * FROM {found}")
     if is_replay:
         _refuse_losses(connection, batch, accepted, before)
     are_all_new = connection.execute("SELECT (SELECT count(*) FROM new_files) = (SELECT count(*) FROM batch_files)").fetchall()[0][0]
@@ -95,6 +95,11 @@ def _load(
         lacking = f" ANTI JOIN {_stored_keys(kind, batch, before)} USING ({', '.join(INPUT_KEYS[kind])})" if is_replay else ""
         connection.execute(f"CREATE VIEW fresh_{kind} AS SELECT * FROM accepted_{kind}{own}{lacking}")
     connection.execute(f"CREATE TABLE refused AS SELECT * FROM {duck.scan(refused, QUARANTINE)} SEMI JOIN new_files USING (input, file_id)")
+    return bool(are_all_new and not is_replay)
+
+
+def _event_files(batch: Batch) -> list[str]:
+    return [file["file_id"] for file in batch.files if file["input"] == "events"]
 
 
 def _stored_keys(kind: str, batch: Batch, before: Snapshot) -> str:
@@ -132,12 +137,66 @@ def _refuse_losses(connection: "duckdb.DuckDBPyConnection", batch: Batch, accept
 
 
 def _merge_events(
-    settings: "Settings", connection: "duckdb.DuckDBPyConnection", lake: Lake, before: Snapshot, changes: dict[str, list[DataFile]]
+    settings: "Settings",
+    connection: "duckdb.DuckDBPyConnection",
+    lake: Lake,
+    before: Snapshot,
+    batch: Batch,
+    staged: Sequence[Path],
+    changes: dict[str, list[DataFile]],
+    *,
+    is_new: bool,
 ) -> list[date]:
-    columns = ", ".join(EVENTS)
+    """Bring the fresh events into their days. Returns the days that change."""
     stored = duck.scan(before.files("events"), EVENTS)
-    connection.execute("INSERT INTO arrived SELECT file_id, event_date, count(*) FROM fresh_events GROUP BY ALL")
-    connection.execute(f"CREATE TABLE rivals AS SELECT event_id FROM {stored} SEMI JOIN fresh_events USING (event_id)")
+    files = {file.partition: file for file in before.data_files("events")}
+    fresh = duck.scan(staged, EVENTS) if is_new else "fresh_events"
+    connection.execute(f"CREATE TABLE rivals AS SELECT event_id FROM {stored} SEMI JOIN {fresh} USING (event_id)")
+    arrived = arrivals(list(staged), _event_files(batch)) if is_new else "(SELECT file_id, event_date, count(*) AS n FROM fresh_events GROUP BY ALL)"
+    connection.execute(f"INSERT INTO arrived SELECT file_id, event_date, n FROM {arrived}")
+    if is_new and not connection.execute("SELECT 1 FROM rivals LIMIT 1").fetchall():
+        connection.execute("INSERT INTO kept SELECT 'events', file_id, sum(n)::BIGINT FROM arrived GROUP BY file_id")
+        written = _add_days(settings, connection, lake, staged, files)
+        changes["events"] = list((files | {str(day): file for day, file in written.items()}).values())
+        return list(written)
+    rows = _decide(connection, stored)
+    for days in _grouped(rows):
+        for day, file in _write_days(settings, connection, lake, days, files).items():
+            files.pop(str(day), None)
+            if file:
+                files[str(day)] = file
+    if rows:
+        changes["events"] = list(files.values())
+    return list(rows)
+
+
+def _add_days(
+    settings: "Settings", connection: "duckdb.DuckDBPyConnection", lake: Lake, staged: Sequence[Path], files: Mapping[str, DataFile]
+) -> dict[date, DataFile]:
+    """Days to which only new events come: a staged file is taken as it is where it is the only one of a day that the lake lacks, else merged."""
+    parts: dict[date, list[Path]] = {}
+    for path in staged:
+        parts.setdefault(day_of(path), []).append(path)
+    counted = connection.execute(f"SELECT file_name, num_rows FROM parquet_file_metadata({duck.path_list(staged)})").fetchall()
+    rows = {Path(name): n for name, n in counted}
+
+    def bring(day: date) -> DataFile | None:
+        own = parts[day]
+        if len(own) == 1 and str(day) not in files:
+            return lake.take("events", own[0], rows=rows[own[0]], partition=day)
+        there = [lake.root / files[str(day)].path] if str(day) in files else []
+        with duck.cursor(connection) as cursor:
+            merged = f"SELECT {', '.join(EVENTS)} FROM {duck.scan([*there, *own], EVENTS)} ORDER BY occurred_at, event_id"
+            return lake.write(cursor, "events", merged, partition=day)
+
+    with ThreadPoolExecutor(duck.threads(settings)) as pool:
+        days = sorted(parts)
+        return {day: file for day, file in zip(days, pool.map(bring, days), strict=True) if file}
+
+
+def _decide(connection: "duckdb.DuckDBPyConnection", stored: str) -> dict[date, int]:
+    """Between fresh events and stored ones with the same id. Returns the days that change, each with the number of its new rows."""
+    columns = ", ".join(EVENTS)
     connection.execute(
         f"CREATE TABLE decided AS SELECT * FROM (SELECT {columns}, NULL AS file_id, true AS is_stored FROM {stored} SEMI JOIN rivals USING (event_id) "
         f"UNION ALL SELECT {columns}, file_id, false FROM fresh_events SEMI JOIN rivals USING (event_id)) "
@@ -156,16 +215,7 @@ def _merge_events(
         ) GROUP BY event_date HAVING sum(n) > 0
         UNION ALL SELECT DISTINCT event_date, 0 FROM {stored} SEMI JOIN replaced USING (event_id) ORDER BY 1
     """).fetchall()
-    rows = {day: sum(n for other, n in found if other == day) for day in dict.fromkeys(day for day, _ in found)}
-    files = {file.partition: file for file in before.data_files("events")}
-    for days in _grouped(rows):
-        for day, written in _write_days(settings, connection, lake, days, files).items():
-            files.pop(str(day), None)
-            if written:
-                files[str(day)] = written
-    if rows:
-        changes["events"] = list(files.values())
-    return list(rows)
+    return {day: sum(n for other, n in found if other == day) for day in dict.fromkeys(day for day, _ in found)}
 
 
 def _grouped(rows: Mapping[date, int]) -> Iterator[list[date]]:

@@ -14,7 +14,6 @@ from dawnlist import duck
 from dawnlist.columns import GATE_RESULTS, LAKE_TABLES, ORIGIN
 from dawnlist.data_docs import build_docs, keep_document
 from dawnlist.lake import Lake, Snapshot
-from dawnlist.row_rules import RowRule, rules_of
 from dawnlist.verdicts import GateResult, Verdict, verdict_of
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from dawnlist.settings import Settings
 
-__all__ = ["GateResult", "RowRule", "Verdict", "build_docs", "check", "check_day", "check_marts", "check_recommendations", "row_rules", "save"]
+__all__ = ["GateResult", "Verdict", "build_docs", "check", "check_day", "check_marts", "check_recommendations", "save"]
 
 MARTS = (
     "dim_users",
@@ -52,14 +51,6 @@ LISTS = ("recommendations", "similar_items", "popular_items")
 MODULES = {name: name for name in ("events", "items", "customers", "consents", "day")} | dict.fromkeys(MARTS, "marts") | dict.fromkeys(LISTS, "recommendations")
 
 
-def row_rules(suite: str) -> list[RowRule]:
-    """The row expectations of `suite` as SQL conditions, in the suite's order; none for a suite without any."""
-    from expectations.kinds import ROW_REASON
-
-    module = _module(suite)
-    return rules_of(module.rows(), meta_key=ROW_REASON) if hasattr(module, "rows") else []
-
-
 def check(
     settings: "Settings",
     suite: str,
@@ -69,13 +60,11 @@ def check(
     checked_for: datetime,
     run_id: str,
     parameters: Mapping[str, Any] | None = None,
-    conditions: Mapping[str, str] | None = None,
 ) -> Verdict:
     """Run `suite` over Parquet files.
 
     tables: table -> its files: the guarded table, named like the suite, and those that it refers to. A table without files counts as not there;
     of a guarded table without rows only the expectations of its row count are checked.
-    Of a table with a condition (SQL) in `conditions` the rows count that fulfil it.
     """
     from dawnlist import gx_duckdb
     from expectations.kinds import ROW_REASON, Scope
@@ -84,7 +73,7 @@ def check(
     there = frozenset(name for name, files in tables.items() if files)
     scope = Scope(suite, source, checked_for, settings, there, parameters or {})
     with duck.connect(settings) as connection:
-        is_empty = _make_views(connection, suite, tables, module, scope, conditions or {})
+        is_empty = _make_views(connection, suite, tables, module, scope)
         expectations = module.suite(scope)
         if is_empty:
             expectations = [one for one in expectations if one.expectation_type == "expect_table_row_count_to_be_between"]
@@ -145,17 +134,13 @@ def _module(suite: str) -> Any:
     return importlib.import_module(f"expectations.{MODULES[suite]}")
 
 
-def _make_views(
-    connection: "duckdb.DuckDBPyConnection", suite: str, tables: Mapping[str, Sequence[Path]], module: Any, scope: Any, conditions: Mapping[str, str]
-) -> bool:
+def _make_views(connection: "duckdb.DuckDBPyConnection", suite: str, tables: Mapping[str, Sequence[Path]], module: Any, scope: Any) -> bool:
     """A view per table without the columns that tell a row's origin, and the suite's own relations. True when the guarded one has no rows."""
     origin = ", ".join(duck.literal(name) for name in ORIGIN)
     for name, files in tables.items():
         # The guarded table is looked at as it was written; an older file of another table may lack a newer column.
         columns = {} if files and (name == suite or name not in LAKE_TABLES) else LAKE_TABLES.get(name, {"nothing": "VARCHAR"})
-        kept = f"SELECT COLUMNS(lambda name: name NOT IN ({origin})) FROM {duck.scan(files, columns)}" + (
-            f" WHERE {conditions[name]}" if name in conditions else ""
-        )
+        kept = f"SELECT COLUMNS(lambda name: name NOT IN ({origin})) FROM {duck.scan(files, columns)}"
         connection.execute(f"CREATE VIEW {duck.identifier(name)} AS {kept}")
     for name, query in module.relations(scope).items() if hasattr(module, "relations") else ():
         connection.execute(f"CREATE TABLE {duck.identifier(name)} AS {query}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 ROW, CRITICAL, WARNING, NOTICE = "row", "critical", "warning", "notice"
 SEVERITIES = (CRITICAL, ROW, WARNING, NOTICE)
 DECLARED = {"warning": WARNING, "info": NOTICE}  # GX's word -> ours
-ROWS_QUERY = "unexpected_rows_expectation"  # its observed value is the number of rows that its query found
+ROWS_QUERY = "unexpected_rows_counted"  # its observed value is the number of rows that its query found
 # Of a GX result these are kept; what lists values is not.
 COUNTS = (
     "element_count",

@@ -3,19 +3,10 @@
 import great_expectations.expectations as gxe
 
 from dawnlist.columns import CUSTOMERS, INPUT_KEYS
-from expectations.kinds import EARLIEST, Expectation, Scope, filled, pseudonyms, row, staged, warning
+from expectations.kinds import Expectation, Scope, filled, pseudonyms, rows, staged, warning
 
 EARLIEST_BIRTH_YEAR = 1900
 MIN_SHARE_PLAUSIBLE = 0.99
-
-
-def rows() -> list[Expectation]:
-    """A version of a customer must say whose and since when."""
-    return [
-        row(gxe.ExpectColumnValuesToNotBeNull, "the customer has no id", column="user_id"),
-        row(gxe.ExpectColumnValuesToNotBeNull, "the version of the customer has no time", column="updated_at"),
-        row(gxe.ExpectColumnValuesToBeBetween, "the version of the customer is older than 1990", column="updated_at", min_value=EARLIEST),
-    ]
 
 
 def suite(scope: Scope) -> list[Expectation]:
@@ -26,7 +17,7 @@ def suite(scope: Scope) -> list[Expectation]:
         *staged(scope, CUSTOMERS, INPUT_KEYS["customers"]),
         *filled("key_id"),
         *pseudonyms("user_id"),
-        *rows(),
+        *rows("customers"),
         warning(gxe.ExpectColumnValuesToBeBetween, "years of birth are plausible", column="birth_year", mostly=MIN_SHARE_PLAUSIBLE, **years),
         warning(gxe.ExpectColumnValuesToBeBetween, "registrations are not in the future", column="registered_at", mostly=MIN_SHARE_PLAUSIBLE, **past),
     ]

@@ -5,11 +5,9 @@ from datetime import timedelta
 import great_expectations.expectations as gxe
 from great_expectations.expectations.row_conditions import Column
 
-from dawnlist.columns import EVENT_TYPES, EVENTS, INPUT_KEYS
-from expectations.kinds import EARLIEST, Expectation, Scope, filled, no_rows, pseudonyms, row, share, staged, warning
+from dawnlist.columns import EVENTS, INPUT_KEYS
+from expectations.kinds import Expectation, Scope, filled, no_rows, pseudonyms, rows, share, staged, warning
 
-# These are of an item, or they are nothing: a source maps pages without an item to `ignore`.
-ITEM_EVENTS = ("view", "click", "like", "rate", "add_to_cart", "remove_from_cart", "purchase", "refund")
 CLOCK_TOLERANCE = timedelta(days=1)
 MIN_IN_TIME = 0.99
 MIN_REGULAR = 0.99
@@ -21,19 +19,6 @@ WHERE events.item_id IS NOT NULL
 """
 
 
-def rows() -> list[Expectation]:
-    """An event must say when, what and, for most types, on which item."""
-    of_items = Column("event_type").is_in(ITEM_EVENTS)
-    return [
-        row(gxe.ExpectColumnValuesToNotBeNull, "the event has no time", column="occurred_at"),
-        row(gxe.ExpectColumnValuesToBeBetween, "the event is older than 1990", column="occurred_at", min_value=EARLIEST),
-        row(gxe.ExpectColumnValuesToNotBeNull, "the event has no type", column="event_type"),
-        row(gxe.ExpectColumnValuesToBeInSet, "the event type is unknown", column="event_type", value_set=list(EVENT_TYPES)),
-        row(gxe.ExpectColumnValuesToNotBeNull, "the event must name an item", column="item_id", row_condition=of_items),
-        row(gxe.ExpectColumnValuesToBeBetween, "the dwell time is negative", column="dwell_seconds", min_value=0),
-    ]
-
-
 def suite(scope: Scope) -> list[Expectation]:
     """A batch of events: its form, its key, pseudonyms only, and no row that quarantine should have taken."""
     people, with_id = 1 - scope.settings.gate.max_bots_share, 1 - scope.settings.gate.max_null_ids_share
@@ -42,7 +27,7 @@ def suite(scope: Scope) -> list[Expectation]:
         *filled("event_id", "event_date", "is_bot", "key_id"),
         *pseudonyms("event_id", "user_id", "anonymous_id"),
         no_rows("event_date is the UTC day of occurred_at", "SELECT 1 AS broken FROM {batch} WHERE event_date <> occurred_at::DATE"),
-        *rows(),
+        *rows("events"),
         _in_time(scope),
         *_regular_sales(),
         warning(gxe.ExpectColumnValuesToBeInSet, f"at least {people:.0%} of the events are not of bots", column="is_bot", value_set=[False], mostly=people),

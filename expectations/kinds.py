@@ -12,13 +12,15 @@ from typing import Any, ClassVar
 import great_expectations.expectations as gxe
 from great_expectations.compatibility import pydantic
 from great_expectations.expectations.expectation import Expectation as Expectation  # for the suites
+from great_expectations.expectations.row_conditions import Column
 
 from dawnlist.duck import literal
+from dawnlist.row_rules import RowRule
 from dawnlist.settings import Settings
+from expectations.rows import ROWS
 
 ROW_REASON = "quarantine_reason"
 PSEUDONYM = "^[0-9a-f]{32}$"
-EARLIEST = datetime(1990, 1, 1)  # before the web: an earlier time is a wrong unit or a default
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,33 @@ class ExpectQueryValueToBeBetween(gxe.UnexpectedRowsExpectation):
         return {"success": is_high_enough and is_low_enough, "result": {"observed_value": value, "details": details}}
 
 
-def row(kind: type[Expectation], reason: str, **arguments: Any) -> Expectation:
-    """Rows that fail go to quarantine with `reason`."""
-    return kind(description=f"no row for which: {reason}", severity="critical", meta={ROW_REASON: reason}, **arguments)
+class UnexpectedRowsCounted(gxe.UnexpectedRowsExpectation):
+    """The query finds no rows. They are counted and not fetched: its parent runs the query twice."""
+
+    metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.row_count",)
+
+    def _validate(self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None) -> dict[str, Any]:
+        found = metrics["unexpected_rows_query.row_count"]
+        return {"success": found == 0, "result": {"observed_value": found}}
+
+
+def row(rule: RowRule) -> Expectation:
+    """No row is left that breaks `rule`: quarantine has taken them."""
+    what: dict[str, Any] = {"column": rule.field, "severity": "critical", "meta": {ROW_REASON: rule.reason}}
+    what["description"] = f"no row for which: {rule.reason}"
+    if rule.only is not None:
+        what["row_condition"] = Column(rule.only[0]).is_in(rule.only[1])
+    if rule.kind == "filled":
+        return gxe.ExpectColumnValuesToNotBeNull(**what)
+    if rule.kind == "at_least":
+        return gxe.ExpectColumnValuesToBeBetween(min_value=rule.bound, **what)
+    kind = gxe.ExpectColumnValuesToBeInSet if rule.kind == "one_of" else gxe.ExpectColumnValuesToNotBeInSet
+    return kind(value_set=list(rule.values), **what)
+
+
+def rows(table: str) -> list[Expectation]:
+    """The row rules of `table`, as expectations."""
+    return [row(rule) for rule in ROWS[table]]
 
 
 def critical(kind: type[Expectation], what: str, **arguments: Any) -> Expectation:
@@ -89,7 +115,7 @@ def has_rows() -> Expectation:
 
 def no_rows(what: str, query: str) -> Expectation:
     """`query` finds the rows that go against `what`, and must find none. It names the guarded table as {batch}, without an alias, and selects no values."""
-    return critical(gxe.UnexpectedRowsExpectation, what, unexpected_rows_query=query)
+    return critical(UnexpectedRowsCounted, what, unexpected_rows_query=query)
 
 
 def share(what: str, query: str, **bounds: float) -> Expectation:
@@ -98,11 +124,14 @@ def share(what: str, query: str, **bounds: float) -> Expectation:
 
 
 def unique(*columns: str) -> Expectation:
-    """No two rows are equal in `columns`. One column is counted, several are grouped."""
-    if len(columns) == 1:
-        return critical(gxe.ExpectColumnProportionOfUniqueValuesToBeBetween, f"no {columns[0]} comes twice", column=columns[0], min_value=1.0)
+    """No two rows are equal in `columns`.
+
+    Hashes are grouped, which is far less work than to group values, and then the values of the few hashes that come twice.
+    """
     key = ", ".join(columns)
-    return no_rows(f"({key}) is unique", f"SELECT 1 AS broken FROM {{batch}} GROUP BY {key} HAVING count(*) > 1")
+    several = f"SELECT hash({key}) FROM {{batch}} GROUP BY 1 HAVING count(*) > 1"
+    query = f"SELECT 1 AS broken FROM {{batch}} WHERE hash({key}) IN ({several}) GROUP BY {key} HAVING count(*) > 1"
+    return no_rows(f"no {key} comes twice" if len(columns) == 1 else f"({key}) is unique", query)
 
 
 def filled(*columns: str) -> list[Expectation]:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from dawnlist import duck, ingest, mapping, sources, yaml_lines
+from dawnlist import duck, mapping, problems, reading, sources, yaml_lines
 from dawnlist.errors import LandingError
 from dawnlist.landing import PERIODS, LandedFile
 from dawnlist.settings import Settings
@@ -61,7 +61,7 @@ def check(settings: Settings, path: Path, landing: Path | None = None, *, n_reco
     matched = {kind: _match(report, kind, spec, folder) for kind, spec in inputs.items()}
     _find_others(report, folder, matched)
     for kind, spec in inputs.items():
-        with ingest.readable(matched[kind]):
+        with reading.readable(matched[kind]):
             _check_headers(report, kind, spec, matched[kind])
     if is_sound and not report.mistakes:
         _sample(settings, report, Source.model_validate({"name": path.stem} | document.content), matched, n_records)
@@ -147,7 +147,7 @@ def _check_headers(report: Report, kind: Input, spec: InputSpec, files: Sequence
 def _header(report: Report, kind: Input, spec: InputSpec, file: LandedFile) -> tuple[str, ...]:
     """Column names; none, and a mistake, for a file of another encoding."""
     try:
-        return ingest.header_of(spec, file)
+        return reading.header_of(spec, file)
     except UnicodeError:
         report.wrong(("inputs", kind, "encoding"), f"{file.name} is not {spec.encoding}; say encoding: latin-1, or utf-16")
         return ()
@@ -171,7 +171,7 @@ def _origins(document: Document, kind: Input, spec: InputSpec) -> list[tuple[Pla
 def _sample(settings: Settings, report: Report, source: Source, matched: dict[Input, list[LandedFile]], n_records: int) -> None:
     for kind, files in matched.items():
         if files:
-            with duck.connect(settings) as connection, ingest.readable(files):
+            with duck.connect(settings) as connection, reading.readable(files):
                 sample = take(settings, connection, source, kind, files, n_records=n_records)
             report.samples.append(sample)
             _judge(report, sample, settings.gate.max_quarantined_share)
@@ -200,6 +200,6 @@ def _nothing_kept(report: Report, sample: Sample) -> None:
     if not sample.problems:
         report.note((*place, "event_type"), "the rules ignore all records of the sample")
     for problem, n in sample.problems:
-        name, reason = problem.split(ingest.REASON_SEPARATOR, 1)
+        name, reason = problem.split(problems.REASON_SEPARATOR, 1)
         where: Place = (*place, FIELDS[name]) if name in FIELDS else (*place, "columns", name)
         report.wrong(where, f"{reason} in {n:,} of {sample.n_records:,} records; none can be kept")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from dawnlist import ingest
+from dawnlist import reading
 from dawnlist.duck import literal, path_list
 from dawnlist.errors import SourceError
 from dawnlist.landing import LandedFile
@@ -64,7 +64,7 @@ def look(connection: "duckdb.DuckDBPyConnection", files: Sequence[Path]) -> Look
     """The look of files of one kind. Raises SourceError for a JSON array and for a CSV file without a header, which no mapping can read."""
     kind = format_of(files[0]) or "csv"
     some = spread([path for path in files if path.stat().st_size] or files)
-    with ingest.readable([LandedFile("events", path.name, path) for path in some]):
+    with reading.readable([LandedFile("events", path.name, path) for path in some]):
         if kind == "parquet":
             return _parquet(connection, some)
         return _json(connection, some) if kind == "jsonl" else _csv(connection, some)
@@ -74,7 +74,7 @@ def look_of(connection: "duckdb.DuckDBPyConnection", spec: InputSpec, files: Seq
     """The same for files whose format the mapping says."""
     if spec.format != "csv":
         return _parquet(connection, files) if spec.format == "parquet" else _json(connection, files)
-    names = [ingest.header_of(spec, LandedFile("events", path.name, path)) for path in files]
+    names = [reading.header_of(spec, LandedFile("events", path.name, path)) for path in files]
     return Look("csv", spec.delimiter, spec.quote, spec.encoding, {name: "VARCHAR" for header in names for name in header})
 
 
@@ -133,7 +133,7 @@ def _csv(connection: "duckdb.DuckDBPyConnection", files: Sequence[Path]) -> Look
 
 
 def _beginning(path: Path) -> bytes:
-    with ingest.opened(path) as stream:
+    with reading.opened(path) as stream:
         return bytes(stream.read(SNIFFED_BYTES))
 
 

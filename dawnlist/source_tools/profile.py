@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from dawnlist import ingest, mapping
+from dawnlist import mapping, reading
 from dawnlist.duck import literal
 from dawnlist.landing import LandedFile
 from dawnlist.source_tools.files import Look, spread
@@ -148,6 +148,6 @@ def profile(connection: "duckdb.DuckDBPyConnection", look: Look, explode: str | 
 def _relations(spec: InputSpec, files: Sequence[Path], n: int) -> Iterator[str]:
     for path in files:
         file = LandedFile("events", path.name, path)
-        with ingest.readable([file]):
-            header = () if spec.format == "jsonl" else ingest.header_of(spec, file)
+        with reading.readable([file]):
+            header = () if spec.format == "jsonl" else reading.header_of(spec, file)
         yield f"({mapping.records_query(spec, f'(SELECT * FROM {mapping.raw_relation(spec, [path], header)} LIMIT {n})', header)})"

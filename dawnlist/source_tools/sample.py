@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dawnlist import ingest, mapping
+from dawnlist import mapping, reading
 from dawnlist.landing import LandedFile
 from dawnlist.privacy import Key, has_key, load_key
 from dawnlist.redaction import EMAIL, FREE_TEXT, is_personal, redacted
 from dawnlist.settings import Settings
 from dawnlist.source_tools import files as layouts
 from dawnlist.sources import Input, InputSpec, Source
+from expectations.rows import ROWS
 
 if TYPE_CHECKING:
     import duckdb
@@ -105,7 +106,7 @@ def _map(settings: Settings, connection: "duckdb.DuckDBPyConnection", source: So
     connection.executemany("INSERT INTO landed VALUES (?, ?, ?)", [(str(file.path), file.name, file.file_time) for file in files])
     relations = []
     for file in files:
-        header = () if spec.format == "jsonl" else ingest.header_of(spec, file)
+        header = () if spec.format == "jsonl" else reading.header_of(spec, file)
         raw = mapping.raw_relation(spec, [file.path], header, is_numbered=True)
         # The reader tells of broken lines when it has come to the end, so it goes there where that is not far.
         first = f"WHERE line <= {per_file}" if file.path.stat().st_size <= MAX_WHOLE_BYTES else f"LIMIT {per_file}"
@@ -115,7 +116,7 @@ def _map(settings: Settings, connection: "duckdb.DuckDBPyConnection", source: So
     connection.execute(
         f"CREATE TEMP TABLE records AS SELECT read.* EXCLUDE (line), {numbered}, file_id, file_time FROM ({union}) AS read JOIN landed USING (file)"
     )
-    query = mapping.mapped_query(source, kind, "records", salt="", max_lateness_days=settings.ingest.max_lateness_days)
+    query = mapping.mapped_query(source, kind, "records", salt="", max_lateness_days=settings.ingest.max_lateness_days, rules=ROWS[kind])
     connection.execute(f"CREATE TEMP TABLE mapped AS {query}")
 
 

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dawnlist import duck, validation
-from dawnlist.columns import INPUT_KEYS, LAKE_TABLES, ORIGIN, QUARANTINE
+from dawnlist.columns import QUARANTINE
 from dawnlist.errors import GateError
 from dawnlist.files import remove_folder
-from dawnlist.ingest import Batch, content_order, staged
+from dawnlist.ingest import Batch, staged
 from dawnlist.lake import Lake
 from dawnlist.locks import exclusive
 from dawnlist.promote import promote
-from dawnlist.row_rules import RowRule
 from dawnlist.settings import Settings
 from dawnlist.stages import gate
 from dawnlist.stages.base import Interval, StageResult
@@ -41,16 +40,10 @@ def judge(settings: Settings, batch: Batch, interval: Interval, result: StageRes
 
     A replay is of files that the lake has: rows of theirs that stay bad are no more than there were, so their share is not judged again.
     """
-    accepted: dict[str, list[Path]] = {}
-    conditions: dict[str, str] = {}
     refused = [path for kind in INPUTS for path in batch.parquet(f"quarantine-{kind}")]
-    for kind in INPUTS:
-        if not sum(file["n_staged"] for file in batch.files if file["input"] == kind):
-            continue  # a quiet hour: all that landed is of kinds that are ignored, or twice, and a suite wants rows
-        accepted[kind] = batch.parquet(kind)
-        condition = _split(settings, batch, kind, accepted[kind], refused)
-        if condition:
-            conditions[kind] = condition
+    # A quiet hour: all that landed is of kinds that are ignored, or twice, and a suite wants rows.
+    filled = [kind for kind in INPUTS if sum(file["n_staged"] for file in batch.files if file["input"] == kind)]
+    accepted = {kind: batch.parquet(kind) for kind in filled}
     if not is_replay:
         _check_share(settings, batch, refused)
     stored = Lake(settings.lake_dir).snapshot()
@@ -62,63 +55,16 @@ def judge(settings: Settings, batch: Batch, interval: Interval, result: StageRes
             source=batch.source,
             checked_for=interval.end,
             run_id=run_id,
-            conditions=conditions,
         )
         for kind, files in accepted.items()
     ]
     result.notes += gate.decide(settings, verdicts, f"The batch {batch.batch_id}", run_date=interval.run_date, run_id=run_id)
-    counts = promote(settings, batch, accepted, refused, run_id=run_id, is_replay=is_replay, conditions=conditions)
+    counts = promote(settings, batch, accepted, refused, run_id=run_id, is_replay=is_replay)
     remove_folder(batch.folder)
     days = counts.pop("changed_days")
     result.counts |= {name: result.counts.get(name, 0) + count for name, count in counts.items()}
     result.metrics.setdefault("changed_days", []).extend(str(day) for day in days)
     result.metrics["checks"] = result.metrics.get("checks", 0) + sum(len(verdict.results) for verdict in verdicts)
-
-
-def _split(settings: Settings, batch: Batch, kind: str, accepted: list[Path], refused: list[Path]) -> str:
-    """Judge the staged rows by the row rules. Returns the condition (SQL) that the good ones fulfil, '' when all do; the others are added to
-    `refused` as quarantine rows, with the first rule that they break.
-
-    Doubles are judged, too: whether a row is good must not depend on which other rows are in its batch. Those that step in for a bad row
-    are added to `accepted`.
-    """
-    rules = validation.row_rules(kind)
-    if not rules:
-        return ""
-    cases = " ".join(f"WHEN NOT ({rule.condition}) THEN {number}" for number, rule in enumerate(rules))
-    keys = ", ".join(INPUT_KEYS[kind])
-    first, doubles = (duck.scan(files, LAKE_TABLES[kind] | ORIGIN) for files in (accepted, batch.parquet(f"doubles-{kind}")))
-    with duck.connect(settings) as connection:
-        connection.execute(
-            "CREATE TEMP TABLE broken AS "
-            + " UNION ALL ".join(
-                f"SELECT {keys}, file_id, CASE {cases} END AS rule, {is_first} AS is_first FROM {rows} WHERE rule IS NOT NULL"
-                for rows, is_first in ((first, "true"), (doubles, "false"))
-            )
-        )
-        broken = [rules[row[0]] for row in connection.execute("SELECT DISTINCT rule FROM broken ORDER BY rule").fetchall()]
-        if not broken:
-            return ""
-        refused.append(batch.folder / f"refused-{kind}.parquet")
-        connection.execute(f"COPY ({_as_quarantine(batch, kind, rules)}) TO {duck.literal(str(refused[-1]))} (FORMAT parquet)")
-        heirs = (
-            f"SELECT * FROM {doubles} SEMI JOIN (SELECT {keys} FROM broken WHERE is_first) USING ({keys}) WHERE CASE {cases} END IS NULL "
-            f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {content_order(kind)}, file_id) = 1"
-        )
-        path = batch.folder / f"heirs-{kind}.parquet"
-        written = connection.execute(f"COPY ({heirs}) TO {duck.literal(str(path))} (FORMAT parquet)").fetchall()[0][0]
-        accepted += [path] if written else []
-    return " AND ".join(f"coalesce({rule.condition}, true)" for rule in broken)
-
-
-def _as_quarantine(batch: Batch, kind: str, rules: Sequence[RowRule]) -> str:
-    """The rows of `broken` as the lake's quarantine has them."""
-    names = ", ".join(f"({duck.literal(file['file_id'])}, {duck.literal(file['name'])})" for file in batch.files if file["input"] == kind)
-    reasons = ", ".join(f"({number}, {duck.literal(rule.field)}, {duck.literal(rule.reason)})" for number, rule in enumerate(rules))
-    return (
-        f"SELECT {', '.join(QUARANTINE)} FROM (SELECT {duck.literal(batch.source)} AS source, '{kind}' AS input, file_id, file_name, NULL::BIGINT AS line, field, reason "
-        f"FROM broken JOIN (VALUES {names}) AS names (file_id, file_name) USING (file_id) JOIN (VALUES {reasons}) AS reasons (rule, field, reason) USING (rule))"
-    )
 
 
 def _check_share(settings: Settings, batch: Batch, refused: Sequence[Path]) -> None:

@@ -23,6 +23,7 @@ from dawnlist.settings import Settings, load
 from dawnlist.stages import execute
 from dawnlist.stages.base import Interval
 from dawnlist.stages.ingest import hour_state
+from tests.staged import staged_rows
 
 BUCKET = "landing"
 SHOP = """
@@ -89,7 +90,7 @@ def land_two_hours(bucket: Any) -> None:
 
 def staged(settings: Settings) -> list[tuple]:
     (batch,) = ingest.staged(settings)
-    return duckdb.sql(f"SELECT item_id, user_id, event_id FROM read_parquet('{batch.folder}/events.parquet') ORDER BY item_id").fetchall()
+    return duckdb.sql(f"SELECT item_id, user_id, event_id FROM {staged_rows(batch)} ORDER BY item_id").fetchall()
 
 
 def test_a_bucket_is_read_like_a_folder_and_nothing_of_it_stays(settings: Settings, bucket: Any, tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from hypothesis import settings as examples
 from pydantic import SecretStr
 
 from dawnlist import ingest as reading
+from dawnlist import lake, validation
 from dawnlist import promote as promotion
-from dawnlist import validation
 from dawnlist.columns import EVENTS, LEDGER, QUARANTINE
 from dawnlist.duck import scan
 from dawnlist.lake import Lake, changed_days
@@ -23,6 +23,7 @@ from dawnlist.settings import DuckDB, Gate, Privacy, Settings, Site, load
 from dawnlist.stages import gate, ingest, validate
 from dawnlist.stages.base import Interval
 from dawnlist.verdicts import Verdict
+from tests.staged import stage_events
 
 SHOP = """
 description: a shop whose events have ids
@@ -295,7 +296,7 @@ def test_a_day_that_loses_its_only_event_to_another_day_has_changed(tmp_path: Pa
     assert changed_days(settings, before) == [date(2026, 1, 8)]
 
 
-N_LARGE = 300_000  # of one day: three row groups
+N_LARGE = 300_000  # of one day
 LARGE = {
     "source": "'shop'",
     "event_id": "md5(n::VARCHAR)",
@@ -304,6 +305,7 @@ LARGE = {
     "event_date": "DATE '2026-01-05'",
     "item_id": "'item ' || n % 97",
     "is_bot": "n % 10 = 0",
+    "number": "0",
 }
 
 
@@ -311,14 +313,15 @@ def large_batch(settings: Settings, name: str, condition: str) -> tuple[reading.
     """A staged batch with those of the numbers up to N_LARGE as events that fulfil `condition`, in no order."""
     folder = settings.staged_dir / name
     folder.mkdir(parents=True)
-    columns = ", ".join(f"({LARGE.get(column, 'NULL')})::{kind} AS {column}" for column, kind in EVENTS.items())
-    rows = f"SELECT {columns}, '{name}' AS file_id FROM range({N_LARGE}) AS numbers (n) WHERE {condition} ORDER BY md5('{name}' || n)"
-    duckdb.sql(f"COPY ({rows}) TO '{folder}/events.parquet'")
+    files = stage_events(folder, LARGE, f"(SELECT n FROM range({N_LARGE}) AS numbers (n) WHERE {condition} ORDER BY md5('{name}' || n))")
     file = {"input": "events", "name": name, "file_id": name, "file_time": None, "n_read": N_LARGE, "n_ignored": 0}
-    return reading.Batch(folder, name, "shop", "test", (file,)), {"events": [folder / "events.parquet"]}
+    return reading.Batch(folder, name, "shop", "test", (file,)), {"events": files}
 
 
-def test_a_day_of_several_row_groups_is_the_same_bytes_on_one_thread_and_on_four(tmp_path: Path) -> None:
+@pytest.mark.parametrize("row_group_size", [lake.DAY_ROW_GROUP_SIZE, lake.ROW_GROUP_SIZE])
+def test_a_large_day_is_the_same_bytes_on_one_thread_and_on_four(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row_group_size: int) -> None:
+    """Taken over as one staged file, or merged with what came before; of one row group and of three."""
+    monkeypatch.setattr(lake, "DAY_ROW_GROUP_SIZE", row_group_size)
     hashes = []
     for threads, conditions in ((1, ["true"]), (4, ["n % 5 = 3", "true"])):
         settings = load(home=tmp_path / str(threads), duckdb=DuckDB(threads=threads))

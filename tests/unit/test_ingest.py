@@ -15,6 +15,7 @@ from dawnlist import ingest, landing, sources
 from dawnlist.errors import ColumnsError, LandingError, UnreadableFileError
 from dawnlist.privacy import Key
 from dawnlist.settings import Settings, load
+from tests.staged import staged_rows
 
 HOUR = timedelta(hours=1)
 KEY = Key(b"a key of at least sixteen bytes")
@@ -96,7 +97,7 @@ def stage(settings: Settings, name: str) -> ingest.Batch:
 
 
 def rows(batch: ingest.Batch, columns: str) -> list[tuple]:
-    return duckdb.sql(f"SELECT {columns} FROM read_parquet('{batch.folder}/events.parquet') ORDER BY ALL").fetchall()
+    return duckdb.sql(f"SELECT {columns} FROM {staged_rows(batch)} ORDER BY ALL").fetchall()
 
 
 def refused(batch: ingest.Batch) -> list[tuple]:
@@ -181,7 +182,7 @@ def test_other_inputs_are_staged_beside_the_events(settings: Settings) -> None:
     (settings.landing_dir("shop") / "consents.jsonl").write_text("\n".join(json.dumps(line) for line in [*consents, consents[0]]))
     batch = stage(settings, "shop")
     assert counts(batch) == {"n_read": 4, "n_staged": 3, "n_quarantined": 0, "n_duplicates": 1, "n_ignored": 0}
-    found = duckdb.sql(f"SELECT user_id, purpose, is_granted FROM read_parquet('{batch.folder}/consents.parquet') ORDER BY ALL").fetchall()
+    found = duckdb.sql(f"SELECT user_id, purpose, is_granted FROM {staged_rows(batch, 'consents')} ORDER BY ALL").fetchall()
     person = KEY.pseudonym("shop:", "anna")
     assert found == [(person, "marketing", True), (person, "personalisation", True)]
 
@@ -298,8 +299,7 @@ def test_a_batch_that_is_read_in_several_chunks_is_the_same_batch(settings: Sett
     shutil.rmtree(batch.folder)
     monkeypatch.setattr(ingest, "CHUNK_BYTES", 1)
     batch = stage(settings, "shop")
-    staged = duckdb.sql(f"SELECT * EXCLUDE (file_id) FROM read_parquet({[str(path) for path in batch.parquet('events')]}) ORDER BY ALL").fetchall()
-    assert [(counts(batch), refused(batch), staged, len(batch.parquet("events")) - 2)] == whole
+    assert [(counts(batch), refused(batch), rows(batch, "* EXCLUDE (file_id)"), len(batch.parquet("events")) - 3)] == whole
     assert counts(batch) == {"n_read": 15, "n_staged": 7, "n_quarantined": 3, "n_duplicates": 5, "n_ignored": 0}
 
 

@@ -21,6 +21,7 @@ from dawnlist import ingest, landing, sources
 from dawnlist.errors import ColumnsError, UnreadableFileError
 from dawnlist.privacy import Key
 from dawnlist.settings import load
+from tests.staged import staged_rows
 
 KEY = Key(b"a key of at least sixteen bytes")
 NOON = "2026-01-05T12:00:00Z"
@@ -35,7 +36,7 @@ class Shop:
         self.landing.mkdir(parents=True)
 
     def describe(self, *, format: str = "csv", currency: str | None = None, path: str = "*", kind: str = "events", **spec: Any) -> None:  # noqa: A002
-        inputs = {kind: {"path": path, "format": format, "event_type": [{"type": "view"}], **spec}}
+        inputs = {kind: {"path": path, "format": format, "event_type": [{"type": "search"}], **spec}}
         document = {"description": "a shop", "user_namespace": "shop:", "currency": currency, "inputs": inputs}
         (self.settings.sources_dir / "shop.yml").write_text(yaml.safe_dump({name: value for name, value in document.items() if value is not None}))
 
@@ -46,7 +47,7 @@ class Shop:
         )
 
     def rows(self, columns: str, *, order: str = "ALL") -> list[tuple]:
-        return duckdb.sql(f"SELECT {columns} FROM read_parquet('{self.stage().folder}/events.parquet') ORDER BY {order}").fetchall()
+        return duckdb.sql(f"SELECT {columns} FROM {staged_rows(self.stage())} ORDER BY {order}").fetchall()
 
     def refused(self) -> list[tuple]:
         return duckdb.sql(f"SELECT line, field, reason FROM read_parquet('{self.stage().folder}/quarantine-events.parquet') ORDER BY ALL").fetchall()
@@ -82,8 +83,8 @@ def test_a_number_is_read_as_the_source_writes_it_or_not_at_all(shop: Shop, deci
 
 def test_conditions_and_epochs_read_numbers_in_the_same_way(shop: Shop) -> None:
     rules = [{"type": "refund", "when": {"column": "n", "less_than": -0.5}}, {"type": "purchase"}]
-    shop.describe(decimal=",", delimiter=";", event_type=rules, columns={"occurred_at": {"column": "t", "unit": "s"}, "quantity": "n"})
-    land_table(shop, [("t", "n"), ("1767614400,5", "-0,6"), ("1767614401", "-0,4")], delimiter=";")
+    shop.describe(decimal=",", delimiter=";", event_type=rules, columns={"occurred_at": {"column": "t", "unit": "s"}, "quantity": "n", "item_id": "item"})
+    land_table(shop, [("t", "n", "item"), ("1767614400,5", "-0,6", "a"), ("1767614401", "-0,4", "a")], delimiter=";")
     assert shop.rows("occurred_at, event_type, quantity") == [
         (datetime(2026, 1, 5, 12, 0, 0, 500_000), "refund", Decimal("-0.6")),
         (datetime(2026, 1, 5, 12, 0, 1), "purchase", Decimal("-0.4")),
@@ -390,7 +391,7 @@ def test_what_the_csv_module_writes_is_read_back(
     )
     if escape or any("\r" in value for pair in values for value in pair):
         quoting = csv.QUOTE_ALL  # Python 3.11 leaves a lone carriage return outside quotes, and escapes there
-    rows = [(str(number), *pair) for number, pair in enumerate(values)]
+    rows = [(str(1_700_000_000 + number), *pair) for number, pair in enumerate(values)]
     land_table(
         shop,
         [header, *rows] if has_header else rows,

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as examples
 
 from dawnlist import promote as promote_module
-from dawnlist.columns import EVENTS
 from dawnlist.ingest import Batch
 from dawnlist.lake import Lake
 from dawnlist.promote import promote
 from dawnlist.settings import Settings, load
+from tests.staged import stage_events
 
 # id, time, item: the second e1 is another content under the same id on another day; e3 stands twice.
 FEED = (
@@ -44,11 +44,10 @@ def batch_of(settings: Settings, name: str, events: list[tuple[str, str, str]]) 
         "item_id": "item",
         "is_bot": "false",
     }
-    columns = ", ".join(f"({known.get(column, 'NULL')})::{kind} AS {column}" for column, kind in EVENTS.items())
     values = ", ".join(f"('{id_}', '{moment}', '{item}')" for id_, moment, item in events)
-    duckdb.sql(f"COPY (SELECT {columns}, '{name}' AS file_id FROM (VALUES {values}) AS feed (id, moment, item)) TO '{folder}/events.parquet'")
+    files = stage_events(folder, known | {"number": "0"}, f"(VALUES {values}) AS feed (id, moment, item)")
     file = {"input": "events", "name": name, "file_id": name, "file_time": None, "n_read": len(events), "n_ignored": 0}
-    return Batch(folder, name, "shop", "test", (file,)), {"events": [folder / "events.parquet"]}
+    return Batch(folder, name, "shop", "test", (file,)), {"events": files}
 
 
 def load_all(settings: Settings, pieces: list[tuple[str, list[tuple[str, str, str]]]]) -> list[dict]:

@@ -12,6 +12,7 @@ from dawnlist import ingest, landing, redaction, sources
 from dawnlist.errors import SourceError
 from dawnlist.privacy import Key
 from dawnlist.settings import load
+from tests.staged import staged_rows
 
 KEY = Key(b"a key of at least sixteen bytes")
 AGENT = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Mobile/15E148"
@@ -121,7 +122,7 @@ inputs:
       ip: {column: ip, pii: drop}
       latitude: geo.latitude
     other_columns: properties
-    event_type: [{type: view}]
+    event_type: [{type: search}]
 """
 ROW = {
     "at": "2026-01-05T10:00:00Z",
@@ -150,7 +151,7 @@ def test_nothing_of_a_row_gets_past_the_door_raw(tmp_path: Path) -> None:
     files = landing.identified(settings, source, landing.list_files(settings, source))
     batch = ingest.stage_batch(settings, source, files, key=KEY, interval="test")
     columns = "session_id, order_id, search_term, referrer, device, os, region, properties"
-    *values, properties = duckdb.sql(f"SELECT {columns} FROM read_parquet('{batch.folder}/events.parquet')").fetchall()[0]
+    *values, properties = duckdb.sql(f"SELECT {columns} FROM {staged_rows(batch)}").fetchall()[0]
     session = KEY.pseudonym("shop:session_id:", "anna-1")
     assert values == [session, None, "mail [redacted]", "www.search.example/find", "[redacted]", "iOS", "52.5"]
     mail = KEY.pseudonym("shop:properties.mail:", "anna@example.com")

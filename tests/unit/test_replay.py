@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, strategies
 from hypothesis import settings as examples
 
-from dawnlist.columns import EVENTS, KEY_LINKS, QUARANTINE
+from dawnlist.columns import KEY_LINKS, QUARANTINE
 from dawnlist.errors import GateError
 from dawnlist.ingest import Batch
 from dawnlist.lake import Lake
 from dawnlist.promote import promote
 from dawnlist.settings import Settings, load
+from tests.staged import stage_events
 
 # Two files of three records each; e3 stands in both. The days are 2026-01-05 and 2026-01-06.
 FILES = {"f1": ("e1", "e2", "e3"), "f2": ("e3", "e4", "e5")}
@@ -31,17 +32,17 @@ def bring(settings: Settings, names: tuple[str, ...], bad: set[tuple[str, str]],
         doubles = sum((name, event) not in bad for event in FILES[name]) - len(fresh)
         good |= dict.fromkeys(fresh, name)
         files.append({"input": "events", "name": f"{name}.csv", "file_id": name, "file_time": None, "n_read": 3, "n_ignored": 0, "n_duplicates": doubles})
-    known = {"source": "'shop'", "event_id": "id", "event_type": "'view'", "occurred_at": "moment", "event_date": "moment::DATE"}
-    columns = ", ".join(f"({known.get(column, 'NULL')})::{kind} AS {column}" for column, kind in EVENTS.items())
-    values = ", ".join(f"('{event}', TIMESTAMP '2026-01-0{DAY_OF[event]} 10:00:00', '{name}')" for event, name in good.items())
-    if values:
-        duckdb.sql(f"COPY (SELECT {columns}, name AS file_id FROM (VALUES {values}) AS feed (id, moment, name)) TO '{folder}/events.parquet'")
+    known = {"source": "'shop'", "event_id": "id", "event_type": "'view'", "occurred_at": "moment", "event_date": "moment::DATE", "number": "place"}
+    values = ", ".join(f"('{event}', TIMESTAMP '2026-01-0{DAY_OF[event]} 10:00:00', {names.index(name)})" for event, name in good.items())
+    for path in folder.glob("[eo]*.parquet"):
+        path.unlink()
+    staged = stage_events(folder, known, f"(VALUES {values}) AS feed (id, moment, place)") if values else []
     rows = ", ".join(
         f"('shop', 'events', '{file}', '{file}.csv', {1 + FILES[file].index(event)}, 'row', 'bad')" for file, event in sorted(bad) if file in names
     )
     if rows:
         duckdb.sql(f"COPY (SELECT * FROM (VALUES {rows}) AS bad ({', '.join(QUARANTINE)})) TO '{folder}/bad.parquet'")
-    accepted, refused = {"events": [folder / "events.parquet"]} if values else {}, [folder / "bad.parquet"] if rows else []
+    accepted, refused = {"events": staged} if values else {}, [folder / "bad.parquet"] if rows else []
     return promote(settings, Batch(folder, "batch", "shop", "test", tuple(files)), accepted, refused, run_id="run", is_replay=is_replay)
 
 

@@ -197,7 +197,7 @@ def test_a_constant_that_cannot_be_read_is_a_mistake(settings: Settings, tmp_pat
 def test_a_path_that_no_json_record_has_is_a_note(settings: Settings, tmp_path: Path, landing: Path) -> None:
     (landing / "a.jsonl").write_text('{"t": "2026-01-05T10:00:00Z", "context": {"device": {"type": "mobile"}}, "extra": 1}\n')
     text = 'description: x\nuser_namespace: "x:"\ninputs:\n  events:\n    path: "*.jsonl"\n    format: jsonl\n    columns:\n      occurred_at: t\n'
-    report = check(settings, till(tmp_path, text + "      device: context.devise.type\n    event_type: [{type: view}]\n"), landing)
+    report = check(settings, till(tmp_path, text + "      device: context.devise.type\n    event_type: [{type: search}]\n"), landing)
     assert report.mistakes == []
     assert [(note.line, note.message) for note in report.notes] == [
         (9, "context.devise.type is empty in all records of the sample; did you mean context.device.type?")

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import great_expectations as gx
 import great_expectations.expectations as gxe
 import pandas as pd
 import pytest
-from great_expectations.expectations.row_conditions import Column
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -21,10 +21,11 @@ from dawnlist import gx_duckdb, validation
 from dawnlist.columns import GATE_RESULTS
 from dawnlist.errors import GateError
 from dawnlist.lake import Lake
-from dawnlist.row_rules import rule_of
+from dawnlist.row_rules import RowRule, problem_of
 from dawnlist.settings import Settings, load
 from dawnlist.validation import GateResult, Verdict
-from expectations.kinds import ExpectQueryValueToBeBetween, notice
+from expectations.kinds import ROW_REASON, ExpectQueryValueToBeBetween, notice, row
+from expectations.rows import ROWS as ROWS_OF
 from tests.gate_tables import MIDNIGHT, batch
 
 RUN_DATE = date(2026, 3, 10)
@@ -47,29 +48,22 @@ def result(severity: str = "critical", *, is_success: bool = False, column: str 
 # Row rules
 
 ROWS = [(1, 5, "aa", datetime(2020, 1, 1)), (2, 4, "b1", datetime(1980, 1, 1)), (None, 4, "", None), (7, None, None, datetime(1990, 1, 1)), (2, 2, "A", None)]
-KINDS: list[tuple[Any, list[int]]] = [  # an expectation, and the numbers of the rows above that fail it
-    (gxe.ExpectColumnValuesToNotBeNull(column="a"), [2]),
-    (gxe.ExpectColumnValuesToBeInSet(column="a", value_set=[1, 7]), [1, 4]),
-    (gxe.ExpectColumnValuesToBeInSet(column="word", value_set=["aa", "it's"]), [1, 2, 4]),
-    (gxe.ExpectColumnValuesToNotBeInSet(column="word", value_set=[""]), [2]),
-    (gxe.ExpectColumnValuesToBeBetween(column="a", min_value=2), [0]),
-    (gxe.ExpectColumnValuesToBeBetween(column="a", min_value=2, strict_min=True, max_value=7, strict_max=True), [0, 1, 3, 4]),
-    (gxe.ExpectColumnValuesToBeBetween(column="moment", min_value=datetime(1990, 1, 1)), [1]),
-    (gxe.ExpectColumnValuesToMatchRegex(column="word", regex="^[a-f0-9]+$"), [2, 4]),
-    (gxe.ExpectColumnPairValuesAToBeGreaterThanB(column_A="b", column_B="a", ignore_row_if="either_value_is_missing"), [4]),
-    (gxe.ExpectColumnPairValuesAToBeGreaterThanB(column_A="b", column_B="a", or_equal=True, ignore_row_if="either_value_is_missing"), []),
-    (gxe.ExpectColumnValuesToNotBeNull(column="moment", row_condition=Column("a") == 2), [4]),
-    (gxe.ExpectColumnValuesToNotBeNull(column="moment", row_condition=Column("word").is_in(["", "aa"])), [2]),
-    (gxe.ExpectColumnValuesToNotBeNull(column="moment", row_condition=Column("word").is_not_in(["A"])), [2]),
-    (gxe.ExpectColumnValuesToNotBeNull(column="word", row_condition=Column("a").is_not_null()), [3]),
+KINDS: list[tuple[RowRule, list[int]]] = [  # a rule, and the numbers of the rows above that break it
+    (RowRule("", "a", "filled"), [2]),
+    (RowRule("", "word", "one_of", ("aa", "it's")), [1, 2, 4]),
+    (RowRule("", "word", "none_of", ("",)), [2]),
+    (RowRule("", "a", "at_least", bound=2), [0]),
+    (RowRule("", "moment", "at_least", bound=datetime(1990, 1, 1)), [1]),
+    (RowRule("", "moment", "filled", only=("word", ("", "aa"))), [2]),
+    (RowRule("", "a", "at_least", bound=3, only=("word", ("A",))), [4]),
 ]
 
 
 def table(rows: Sequence[tuple[Any, ...]]) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute("CREATE TABLE rows (number INTEGER, a INTEGER, b INTEGER, word VARCHAR, moment TIMESTAMP)")
-    for number, row in enumerate(rows):
-        connection.execute("INSERT INTO rows VALUES (?, ?, ?, ?, ?)", [number, *row])
+    for number, values in enumerate(rows):
+        connection.execute("INSERT INTO rows VALUES (?, ?, ?, ?, ?)", [number, *values])
     return connection
 
 
@@ -77,10 +71,17 @@ def failing(connection: duckdb.DuckDBPyConnection, condition: str) -> list[int]:
     return [number for (number,) in connection.execute(f"SELECT number FROM rows WHERE NOT ({condition}) ORDER BY number").fetchall()]
 
 
-@pytest.mark.parametrize(("expectation", "bad"), KINDS)
-def test_condition_is_false_for_the_failing_rows_alone(expectation: Any, bad: list[int]) -> None:
+@pytest.mark.parametrize(("rule", "bad"), KINDS)
+def test_condition_is_false_for_the_rows_that_break_the_rule_alone(rule: RowRule, bad: list[int]) -> None:
     with table(ROWS) as connection:
-        assert failing(connection, rule_of(expectation, "reason").condition) == bad
+        assert failing(connection, rule.condition) == bad
+
+
+def test_a_problem_names_the_field_and_the_reason_of_the_first_rule_that_is_broken() -> None:
+    rules = [RowRule("too small", "a", "at_least", bound=2), RowRule("no such 'word'", "word", "none_of", ("aa", ""))]
+    with table(ROWS) as connection:
+        found = connection.execute(f"SELECT {problem_of(rules)} FROM rows ORDER BY number").fetchall()
+    assert [problem for (problem,) in found] == ["a: too small", None, "word: no such 'word'", None, None]
 
 
 @given(
@@ -92,42 +93,15 @@ def test_condition_is_false_for_the_failing_rows_alone(expectation: Any, bad: li
 @hypothesis_settings(max_examples=8, deadline=None)
 def test_conditions_and_gx_find_the_same_number_of_rows(rows: list[tuple[Any, ...]]) -> None:
     with table(rows) as connection:
-        outcome = gx_duckdb.validate(connection, "rows", "rows", [kind.copy(update={"description": str(number)}) for number, (kind, _) in enumerate(KINDS)])
-        counted = {int(one.expectation_config.description): one.result["unexpected_count"] or 0 for one in outcome.results}
-        assert counted == {number: len(failing(connection, rule_of(kind, "").condition)) for number, (kind, _) in enumerate(KINDS)}
+        outcome = gx_duckdb.validate(connection, "rows", "rows", [row(replace(rule, reason=str(number))) for number, (rule, _) in enumerate(KINDS)])
+        counted = {one.expectation_config.meta[ROW_REASON]: one.result["unexpected_count"] or 0 for one in outcome.results}
+        assert counted == {str(number): len(failing(connection, rule.condition)) for number, (rule, _) in enumerate(KINDS)}
 
 
-@pytest.mark.parametrize(
-    "expectation",
-    [
-        gxe.ExpectColumnMeanToBeBetween(column="a", min_value=0),
-        gxe.ExpectColumnValuesToNotBeNull(column="a", mostly=0.9),
-        gxe.ExpectColumnValuesToMatchRegex(column="a", regex="x"),
-        gxe.ExpectColumnPairValuesAToBeGreaterThanB(column_A="b", column_B="a"),
-        gxe.ExpectColumnValuesToNotBeNull(column="a", row_condition=(Column("a") > 1) & (Column("b") > 1)),
-    ],
-)
-def test_what_has_no_translation_is_refused(expectation: Any) -> None:
-    with pytest.raises(NotImplementedError):
-        rule_of(expectation, "reason")
-
-
-def test_suites_rules_name_field_and_reason() -> None:
-    assert [(rule.field, rule.reason) for rule in validation.row_rules("events")][:3] == [
-        ("occurred_at", "the event has no time"),
-        ("occurred_at", "the event is older than 1990"),
-        ("event_type", "the event has no type"),
-    ]
-    assert validation.row_rules("day") == []
-    with pytest.raises(ValueError, match="There is no suite 'evnts'"):
-        validation.row_rules("evnts")
-
-
-@pytest.mark.parametrize("suite", ["events", "items", "customers", "consents"])
-def test_rules_run_on_a_staged_batch_and_keep_its_good_row(suite: str, tmp_path: Path) -> None:
-    file = batch(tmp_path, suite, {})
-    for rule in validation.row_rules(suite):
-        assert duckdb.sql(f"SELECT count(*) FROM '{file}' WHERE NOT ({rule.condition})").fetchall() == [(0,)]
+@pytest.mark.parametrize("table_name", ["events", "items", "customers", "consents"])
+def test_rules_run_on_a_staged_batch_and_keep_its_good_row(table_name: str, tmp_path: Path) -> None:
+    file = batch(tmp_path, table_name, {})
+    assert duckdb.sql(f"SELECT {problem_of(ROWS_OF[table_name])} FROM '{file}'").fetchall() == [(None,)]
 
 
 # Verdicts

@@ -1,0 +1,209 @@
+"""The rows of a batch that can be used: one per key, pseudonyms in the place of people's ids, in files that promotion can take over.
+
+A chunk of records comes as the table `mapped` (dawnlist.ingest), is deduplicated and sorted in memory, and written. A row whose key an
+earlier chunk has is held back until all chunks are written: then the few files whose row loses are written again.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dawnlist import duck, mapping
+from dawnlist.columns import INPUT_KEYS
+from dawnlist.lake import copy_day
+from dawnlist.privacy import Key
+from dawnlist.settings import Settings
+from dawnlist.sources import Input, Source
+
+if TYPE_CHECKING:
+    import duckdb
+
+GOOD = "NOT is_ignored AND problem IS NULL"
+
+
+def content_order(kind: str) -> str:
+    """How rows with one key compete, in a batch and in the lake alike: the first stays. Of events the earliest, then the smaller content."""
+    columns = ("occurred_at", *mapping.TYPES[kind]) if kind == "events" else mapping.TYPES[kind]
+    return ", ".join(f"{name} NULLS LAST" for name in columns)
+
+
+def day_of(path: Path) -> date:
+    """The UTC day that a staged file of events holds."""
+    return date.fromisoformat(path.name.split(".")[1])
+
+
+def events_with_origin(files: list[Path], file_ids: list[str]) -> str:
+    """A FROM item with the events of staged day files and the `file_id` of each; `file_ids`: those of the batch's event files, in their order."""
+    origins = sorted({path.with_name(f"origins.{_chunk_of(path)}.parquet") for path in files})
+    names = ", ".join(f"({number}, {duck.literal(file_id)})" for number, file_id in enumerate(file_ids))
+    chunk = "split_part(parse_filename(filename), '.', -2)::INTEGER"
+    return f"""(
+        SELECT rows.* EXCLUDE (filename, file_row_number), file_id
+        FROM read_parquet({duck.path_list(files)}, filename = true, file_row_number = true, hive_partitioning = false) AS rows
+        JOIN (
+            SELECT {chunk} AS chunk, event_date AS day, number, row_number() OVER (PARTITION BY filename, event_date ORDER BY file_row_number) - 1 AS place
+            FROM read_parquet({duck.path_list(origins)}, filename = true, file_row_number = true)
+        ) AS origins ON split_part(parse_filename(rows.filename), '.', -2)::INTEGER = chunk AND event_date = day AND rows.file_row_number = place
+        JOIN (VALUES {names}) AS names (number, file_id) USING (number))"""
+
+
+def arrivals(files: list[Path], file_ids: list[str]) -> str:
+    """A FROM item with how many events (`n`) of each `file_id` and `event_date` the staged day files have."""
+    origins = sorted({path.with_name(f"origins.{_chunk_of(path)}.parquet") for path in files})
+    names = ", ".join(f"({number}, {duck.literal(file_id)})" for number, file_id in enumerate(file_ids))
+    counted = f"SELECT number, event_date, count(*) AS n FROM read_parquet({duck.path_list(origins)}) GROUP BY ALL"
+    return f"(SELECT file_id, event_date, n FROM ({counted}) JOIN (VALUES {names}) AS names (number, file_id) USING (number))"
+
+
+def _chunk_of(path: Path) -> str:
+    return path.name.split(".")[-2]
+
+
+@dataclass
+class Writer:
+    """Writes one input of a batch into `folder`, chunk by chunk. The connection has `landed`, and `mapped` with each chunk; `doubles` counts what lost."""
+
+    settings: Settings
+    connection: "duckdb.DuckDBPyConnection"
+    source: Source
+    kind: Input
+    key: Key
+    folder: Path
+    n_chunks: int = 0
+    people: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.people = [name for name in mapping.PEOPLE if name in mapping.filled_columns(self.source, self.kind)]
+        self._run("CREATE TABLE pseudonyms (kind VARCHAR, id VARCHAR, message VARCHAR, pseudonym VARCHAR)")
+        self._run("CREATE TABLE seen (h UBIGINT)")
+        self._run("CREATE TABLE doubles (number INTEGER, n BIGINT)")
+        self._run(f"CREATE TABLE crossing (number INTEGER, {', '.join(f'{name} {kind}' for name, kind in self._columns.items())})")
+
+    @property
+    def _columns(self) -> dict[str, str]:
+        return mapping.TYPES[self.kind]
+
+    @property
+    def _keys(self) -> str:
+        return ", ".join(INPUT_KEYS[self.kind])
+
+    @property
+    def _order(self) -> str:
+        return "occurred_at, event_id" if self.kind == "events" else self._keys
+
+    def write_chunk(self, *, is_last: bool) -> None:
+        """The good rows of `mapped`: of those with one key the first by content, those whose key an earlier chunk has set aside."""
+        self._add_pseudonyms()
+        self._find_losers()
+        kept, crossing = f"{GOOD} AND rowid NOT IN (SELECT row FROM losers)", "false"
+        if self.n_chunks:
+            self._run(f"CREATE OR REPLACE TABLE met AS SELECT DISTINCT h FROM seen SEMI JOIN (SELECT h FROM mapped WHERE {GOOD}) AS own USING (h)")
+            crossing = "h IN (SELECT h FROM met)"
+            self._run(f"INSERT INTO crossing BY NAME SELECT number, {', '.join(self._columns)} FROM ({self._keyed(f'{kept} AND {crossing}')})")
+        if not is_last:
+            self._run(f"INSERT INTO seen SELECT h FROM mapped WHERE {kept}")
+        self._run(f"CREATE OR REPLACE TABLE sorted AS SELECT * FROM ({self._keyed(f'{kept} AND NOT {crossing}')}) ORDER BY {self._order}")
+        self._write_sorted()
+
+    def finish(self) -> None:
+        """Decide between rows of several chunks, and note which ids are which while two keys overlap."""
+        if self._run("SELECT 1 FROM crossing LIMIT 1").fetchall():
+            self._settle_crossing()
+        self._write_key_links()
+
+    def _run(self, query: str) -> "duckdb.DuckDBPyConnection":
+        return self.connection.execute(query)
+
+    def _add_pseudonyms(self) -> None:
+        namespace = {"user_id": self.source.user_namespace, "anonymous_id": self.source.user_namespace + "anonymous:"}
+        for name in self.people:
+            new = f"SELECT DISTINCT {name} AS id FROM mapped WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM pseudonyms WHERE kind = '{name}')"
+            self._run(f"INSERT INTO pseudonyms SELECT '{name}', id, {duck.literal(namespace[name])} || id AS message, pseudonym(message) FROM ({new})")
+
+    def _find_losers(self) -> None:
+        several = f"SELECT h FROM mapped WHERE {GOOD} GROUP BY h HAVING count(*) > 1"
+        self._run(
+            f"CREATE OR REPLACE TABLE losers AS SELECT row, number FROM ({self._keyed(f'{GOOD} AND h IN ({several})')}) "
+            f"QUALIFY row_number() OVER (PARTITION BY {self._keys} ORDER BY {content_order(self.kind)}, number, row) > 1"
+        )
+        self._run("INSERT INTO doubles SELECT number, count(*) FROM losers GROUP BY number")
+
+    def _keyed(self, condition: str) -> str:
+        """A query for the rows of `mapped` that fulfil `condition`, as the lake has them, with `number` and `row`: pseudonyms in the place of people's ids."""
+        values = dict.fromkeys(self._columns, "NULL") | {name: f"good.{name}" for name in mapping.filled_columns(self.source, self.kind)}
+        values |= {name: f"{name}s.pseudonym" for name in self.people}
+        values |= {"source": duck.literal(self.source.name), "key_id": duck.literal(self.key.key_id), "event_date": "good.occurred_at::DATE"}
+        selected = ", ".join(f"({values[name]})::{kind} AS {name}" for name, kind in self._columns.items())
+        ids = "(SELECT id, pseudonym FROM pseudonyms WHERE kind = '{0}') AS {0}s"
+        joins = " ".join(f"LEFT JOIN {ids.format(name)} ON {name}s.id = good.{name}" for name in self.people)
+        return f"SELECT {selected}, good.number, good.row FROM (SELECT rowid AS row, * FROM mapped WHERE {condition}) AS good {joins}"
+
+    def _write_sorted(self) -> None:
+        """Write the table `sorted` as the next chunk."""
+        chunk, self.n_chunks = self.n_chunks, self.n_chunks + 1
+        if self.kind != "events":
+            query = f"SELECT {', '.join(self._columns)}, file_id FROM sorted JOIN landed USING (number) ORDER BY {self._order}"
+            self._run(f"COPY ({query}) TO {duck.literal(str(self.folder / f'{self.kind}.{chunk}.parquet'))} (FORMAT parquet)")
+            return
+        days = [row[0] for row in self._run("SELECT DISTINCT event_date FROM sorted ORDER BY 1").fetchall()]
+
+        def write(day: date) -> None:
+            with duck.cursor(self.connection) as cursor:
+                copy_day(cursor, "sorted", list(self._columns), day, self.folder / f"events.{day}.{chunk}.parquet")
+
+        with ThreadPoolExecutor(duck.threads(self.settings)) as pool:
+            list(pool.map(write, days))
+        self._run(f"COPY (SELECT event_date, number FROM sorted) TO {duck.literal(str(self.folder / f'origins.{chunk}.parquet'))} (FORMAT parquet)")
+
+    def _settle_crossing(self) -> None:
+        """Of rows of several chunks with one key the first by content stays, of equals that of the earlier chunk."""
+        files = sorted(self.folder.glob(f"{self.kind}.*.parquet"))
+        names = ", ".join(self._columns)
+        earlier = f"read_parquet({duck.path_list(files)}, filename = true, file_row_number = true) SEMI JOIN crossing USING ({self._keys})"
+        self._run(
+            f"CREATE TABLE contest AS SELECT *, row_number() OVER (PARTITION BY {self._keys} ORDER BY {content_order(self.kind)}, filename NULLS LAST, number) AS standing "
+            f"FROM (SELECT {names}, NULL::INTEGER AS number, filename, file_row_number FROM {earlier} UNION ALL BY NAME SELECT number, {names} FROM crossing)"
+        )
+        self._run("INSERT INTO doubles SELECT number, count(*) FROM contest WHERE standing > 1 AND filename IS NULL GROUP BY number")
+        for (name,) in self._run("SELECT DISTINCT filename FROM contest WHERE standing > 1 AND filename IS NOT NULL ORDER BY 1").fetchall():
+            self._write_without_losers(Path(name))
+        self._run(f"CREATE OR REPLACE TABLE sorted AS SELECT {names}, number FROM contest WHERE standing = 1 AND filename IS NULL ORDER BY {self._order}")
+        if self._run("SELECT 1 FROM sorted LIMIT 1").fetchall():
+            self._write_sorted()
+
+    def _write_without_losers(self, path: Path) -> None:
+        """Write one staged file again without the rows that lost to a later chunk's."""
+        lost = f"SELECT file_row_number FROM contest WHERE standing > 1 AND filename = {duck.literal(str(path))}"
+        rows, aside = f"read_parquet({duck.literal(str(path))}, file_row_number = true)", path.with_suffix(".new")
+        if self.kind != "events":
+            self._run(f"INSERT INTO doubles SELECT number, count(*) FROM {rows} JOIN landed USING (file_id) WHERE file_row_number IN ({lost}) GROUP BY number")
+            kept = f"SELECT * EXCLUDE (file_row_number) FROM {rows} WHERE file_row_number NOT IN ({lost}) ORDER BY {self._order}"
+            self._run(f"COPY ({kept}) TO {duck.literal(str(aside))} (FORMAT parquet)")
+        else:
+            day = day_of(path)
+            self._run(f"CREATE OR REPLACE TABLE sorted AS SELECT * FROM {rows} WHERE file_row_number NOT IN ({lost}) ORDER BY {self._order}")
+            copy_day(self.connection, "sorted", list(self._columns), day, aside)
+            self._write_origins_without(path.with_name(f"origins.{_chunk_of(path)}.parquet"), day, lost)
+        aside.replace(path)
+
+    def _write_origins_without(self, path: Path, day: date, lost: str) -> None:
+        own = f"event_date = DATE '{day}'"
+        numbered = f"SELECT *, row_number() OVER (PARTITION BY event_date ORDER BY file_row_number) - 1 AS place FROM read_parquet({duck.literal(str(path))}, file_row_number = true)"
+        self._run(f"CREATE OR REPLACE TABLE origins AS {numbered}")
+        self._run(f"INSERT INTO doubles SELECT number, count(*) FROM origins WHERE {own} AND place IN ({lost}) GROUP BY number")
+        kept = f"SELECT event_date, number FROM origins WHERE NOT ({own} AND place IN ({lost})) ORDER BY file_row_number"
+        aside = path.with_suffix(".new")
+        self._run(f"COPY ({kept}) TO {duck.literal(str(aside))} (FORMAT parquet)")
+        aside.replace(path)
+
+    def _write_key_links(self) -> None:
+        """While two keys overlap: every id of the batch under both. Ids of records that quarantine takes too: they may be replayed after the overlap."""
+        if self.key.previous is None or not set(mapping.PEOPLE) & set(self._columns):
+            return
+        query = (
+            f"SELECT pseudonym AS id, {duck.literal(self.key.key_id)} AS key_id, previous_pseudonym(message) AS previous_id, "
+            f"{duck.literal(self.key.previous.key_id)} AS previous_key_id FROM pseudonyms ORDER BY id"
+        )
+        self._run(f"COPY ({query}) TO {duck.literal(str(self.folder / f'key_links-{self.kind}.parquet'))} (FORMAT parquet)")
