@@ -38,6 +38,15 @@ def connect(settings: "Settings", database: Path | str = ":memory:", *, read_onl
         connection.close()
 
 
+def encrypt_spill(connection: "duckdb.DuckDBPyConnection") -> None:
+    """What the connection spills to disk is unreadable, under a key that only this process has.
+
+    DuckDB's built-in cipher calls itself unsafe for files that last, because of its source of randomness; a spilled file lasts as long as the process.
+    """
+    connection.execute("SET GLOBAL force_mbedtls_unsafe = true")
+    connection.execute("SET temp_file_encryption = true")
+
+
 def clear_spill(settings: "Settings") -> None:
     """Remove what killed processes have spilled: DuckDB leaves that lying. A file that was not written for SPILL_SECONDS is nobody's."""
     oldest = time.time() - SPILL_SECONDS

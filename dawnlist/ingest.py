@@ -1,7 +1,7 @@
 """From landed files to a staged batch: mapped, typed, pseudonymous, one row per key; what cannot be used is set aside with its reason.
 
     lake/staged/<batch_id>/events.<day>.<chunk>.parquet   the events of one UTC day, as the lake's own file of that day would have them
-                           origins.<chunk>.parquet        event_date and file number (its place among the batch's event files) of each, in the same order
+                           origins.<day>.<chunk>.parquet  the file number of each, in the same order: its place among the batch's event files
                            {items,customers,consents}.<chunk>.parquet   the lake's columns and `file_id`
                            quarantine-<input>.parquet     as dawnlist.columns.QUARANTINE
                            key_links-<input>.parquet      as dawnlist.columns.KEY_LINKS, while two keys overlap
@@ -126,7 +126,7 @@ def _stage_input(settings: Settings, source: Source, kind: Input, files: Sequenc
     if not files:
         return []
     with duck.connect(settings) as connection, reading.readable(files):
-        connection.execute("SET temp_file_encryption = true")  # raw ids may spill
+        duck.encrypt_spill(connection)  # raw ids may spill
         key.define_macro(connection)
         if key.previous:
             key.previous.define_macro(connection, "previous_pseudonym")

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 COMMIT_WAIT_SECONDS = 120
 ROW_GROUP_SIZE = 122_880  # DuckDB's default
-# Of a day's file: nearly always the whole day, so that its bytes do not depend on where its rows lay in the table that it was written from.
-DAY_ROW_GROUP_SIZE = 1 << 20
 DICTIONARY_SIZE = 10_000  # values; larger dictionaries cost more work than they save bytes
 LEFTOVERS = ("*/.*.tmp", "*/event_date=*/.*.tmp", ".catalog.json.*", "_catalogs/.*", "*/_manifests/.*")  # what a killed write leaves aside
 
@@ -140,7 +138,7 @@ class Lake:
             # Through a table: the writer's bytes depend on how rows lie in memory, and a table's scan always lays them out alike.
             connection.execute(f"CREATE OR REPLACE TEMP TABLE _written AS {query}")
             columns = [f'"{name}"' for name, *_ in connection.execute("FROM _written LIMIT 0").description or ()]
-            rows = _copy(connection, _nullable(columns, "_written"), aside, DAY_ROW_GROUP_SIZE if partition else ROW_GROUP_SIZE)
+            rows = copy_table(connection, "_written", columns, aside)
             if not rows:
                 return None
             return self.adopt(table, aside, rows=rows, partition=partition)
@@ -234,26 +232,14 @@ class Lake:
         return TableVersion(document["version"], files, document["run_id"], document["attempt"], document["schema_version"])
 
 
-def copy_day(connection: "duckdb.DuckDBPyConnection", table: str, columns: Iterable[str], day: date, target: Path) -> None:
-    """Write the events of `day` from a DuckDB table that is sorted by occurred_at and event_id, with the bytes that `Lake.write` gives them."""
-    own = f"{table} WHERE event_date = DATE '{day}'"
-    row = connection.execute(f"SELECT count(*) FROM {own}").fetchone()
-    if row and row[0] > DAY_ROW_GROUP_SIZE:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE _written AS SELECT * FROM {own} ORDER BY occurred_at, event_id")
-        own = "_written"
-    _copy(connection, _nullable(columns, own), target, DAY_ROW_GROUP_SIZE)
-    connection.execute("DROP TABLE IF EXISTS temp._written")
+def copy_table(connection: "duckdb.DuckDBPyConnection", table: str, columns: Iterable[str], target: Path) -> int:
+    """Write columns of a DuckDB table as Parquet, as all of the lake is written. Returns the number of rows.
 
-
-def _nullable(columns: Iterable[str], relation: str) -> str:
-    """The columns as ones that may be NULL: else the writer would look at all of the table, and make those required that it knows no NULL of."""
-    return f"SELECT {', '.join(f'try({name}) AS {name}' for name in columns)} FROM {relation}"
-
-
-def _copy(connection: "duckdb.DuckDBPyConnection", query: str, target: Path, row_group_size: int) -> int:
-    """Write the rows of `query` as Parquet, as all of the lake is written. Returns how many there were."""
+    All columns may be NULL in the file: left alone, the writer makes those required that the table has no NULL in.
+    """
     path = str(target).replace("'", "''")
-    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group_size}, DICTIONARY_SIZE_LIMIT {DICTIONARY_SIZE}"
+    query = f"SELECT {', '.join(f'try({name}) AS {name}' for name in columns)} FROM {table}"
+    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_SIZE}, DICTIONARY_SIZE_LIMIT {DICTIONARY_SIZE}"
     copied = connection.execute(f"COPY ({query}) TO '{path}' ({options})").fetchone()
     return copied[0] if copied else 0
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dawnlist import duck, mapping
-from dawnlist.columns import INPUT_KEYS
-from dawnlist.lake import copy_day
+from dawnlist.columns import EVENTS, INPUT_KEYS
+from dawnlist.lake import copy_table
 from dawnlist.privacy import Key
 from dawnlist.settings import Settings
 from dawnlist.sources import Input, Source
@@ -36,29 +36,38 @@ def day_of(path: Path) -> date:
 
 def events_with_origin(files: list[Path], file_ids: list[str]) -> str:
     """A FROM item with the events of staged day files and the `file_id` of each; `file_ids`: those of the batch's event files, in their order."""
-    origins = sorted({path.with_name(f"origins.{_chunk_of(path)}.parquet") for path in files})
-    names = ", ".join(f"({number}, {duck.literal(file_id)})" for number, file_id in enumerate(file_ids))
-    chunk = "split_part(parse_filename(filename), '.', -2)::INTEGER"
+    rows, origins = (
+        f"(SELECT * EXCLUDE (filename), replace(filename, '/{kind}.', '/') AS part FROM read_parquet({duck.path_list(paths)}, filename = true, file_row_number = true))"
+        for kind, paths in (("events", files), ("origins", map(origins_of, files)))
+    )
     return f"""(
-        SELECT rows.* EXCLUDE (filename, file_row_number), file_id
-        FROM read_parquet({duck.path_list(files)}, filename = true, file_row_number = true, hive_partitioning = false) AS rows
-        JOIN (
-            SELECT {chunk} AS chunk, event_date AS day, number, row_number() OVER (PARTITION BY filename, event_date ORDER BY file_row_number) - 1 AS place
-            FROM read_parquet({duck.path_list(origins)}, filename = true, file_row_number = true)
-        ) AS origins ON split_part(parse_filename(rows.filename), '.', -2)::INTEGER = chunk AND event_date = day AND rows.file_row_number = place
-        JOIN (VALUES {names}) AS names (number, file_id) USING (number))"""
+        SELECT rows.* EXCLUDE (part, file_row_number), file_id
+        FROM {rows} AS rows JOIN {origins} AS origins USING (part, file_row_number) JOIN {_numbered(file_ids)} USING (number))"""
 
 
 def arrivals(files: list[Path], file_ids: list[str]) -> str:
     """A FROM item with how many events (`n`) of each `file_id` and `event_date` the staged day files have."""
-    origins = sorted({path.with_name(f"origins.{_chunk_of(path)}.parquet") for path in files})
+    day = "split_part(parse_filename(filename), '.', 2)::DATE AS event_date"
+    counted = f"SELECT number, {day}, count(*) AS n FROM read_parquet({duck.path_list(map(origins_of, files))}, filename = true) GROUP BY ALL"
+    return f"(SELECT file_id, event_date, n FROM ({counted}) JOIN {_numbered(file_ids)} USING (number))"
+
+
+def origins_of(path: Path) -> Path:
+    """The file beside a staged file of events that says of which landed file each of its rows is."""
+    return path.with_name(path.name.replace("events.", "origins.", 1))
+
+
+def write_day(connection: "duckdb.DuckDBPyConnection", rows: str, target: Path) -> None:
+    """Write the events of one day, a query with the columns of EVENTS and `number`, as a staged file and its origins."""
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE _day AS SELECT {', '.join(EVENTS)}, number FROM ({rows}) ORDER BY occurred_at, event_id")
+    copy_table(connection, "_day", EVENTS, target)
+    connection.execute(f"COPY (SELECT number FROM _day) TO {duck.literal(str(origins_of(target)))} (FORMAT parquet)")
+    connection.execute("DROP TABLE temp._day")
+
+
+def _numbered(file_ids: list[str]) -> str:
     names = ", ".join(f"({number}, {duck.literal(file_id)})" for number, file_id in enumerate(file_ids))
-    counted = f"SELECT number, event_date, count(*) AS n FROM read_parquet({duck.path_list(origins)}) GROUP BY ALL"
-    return f"(SELECT file_id, event_date, n FROM ({counted}) JOIN (VALUES {names}) AS names (number, file_id) USING (number))"
-
-
-def _chunk_of(path: Path) -> str:
-    return path.name.split(".")[-2]
+    return f"(VALUES {names}) AS names (number, file_id)"
 
 
 @dataclass
@@ -104,8 +113,10 @@ class Writer:
             self._run(f"INSERT INTO crossing BY NAME SELECT number, {', '.join(self._columns)} FROM ({self._keyed(f'{kept} AND {crossing}')})")
         if not is_last:
             self._run(f"INSERT INTO seen SELECT h FROM mapped WHERE {kept}")
-        self._run(f"CREATE OR REPLACE TABLE sorted AS SELECT * FROM ({self._keyed(f'{kept} AND NOT {crossing}')}) ORDER BY {self._order}")
-        self._write_sorted()
+        kept = f"{kept} AND NOT {crossing}"
+        days = self._run(f"SELECT DISTINCT occurred_at::DATE FROM mapped WHERE {kept} ORDER BY 1").fetchall() if self.kind == "events" else []
+        parts = {day: self._keyed(f"{kept} AND occurred_at >= DATE '{day}' AND occurred_at < DATE '{day}' + 1") for (day,) in days}
+        self._write(self._keyed(kept), parts)
 
     def finish(self) -> None:
         """Decide between rows of several chunks, and note which ids are which while two keys overlap."""
@@ -140,22 +151,20 @@ class Writer:
         joins = " ".join(f"LEFT JOIN {ids.format(name)} ON {name}s.id = good.{name}" for name in self.people)
         return f"SELECT {selected}, good.number, good.row FROM (SELECT rowid AS row, * FROM mapped WHERE {condition}) AS good {joins}"
 
-    def _write_sorted(self) -> None:
-        """Write the table `sorted` as the next chunk."""
+    def _write(self, rows: str, days: dict[date, str]) -> None:
+        """Write the query `rows` as the next chunk: events as the queries of their `days`, several at a time, because one alone keeps one thread busy."""
         chunk, self.n_chunks = self.n_chunks, self.n_chunks + 1
         if self.kind != "events":
-            query = f"SELECT {', '.join(self._columns)}, file_id FROM sorted JOIN landed USING (number) ORDER BY {self._order}"
+            query = f"SELECT {', '.join(self._columns)}, file_id FROM ({rows}) JOIN landed USING (number) ORDER BY {self._order}"
             self._run(f"COPY ({query}) TO {duck.literal(str(self.folder / f'{self.kind}.{chunk}.parquet'))} (FORMAT parquet)")
             return
-        days = [row[0] for row in self._run("SELECT DISTINCT event_date FROM sorted ORDER BY 1").fetchall()]
 
         def write(day: date) -> None:
             with duck.cursor(self.connection) as cursor:
-                copy_day(cursor, "sorted", list(self._columns), day, self.folder / f"events.{day}.{chunk}.parquet")
+                write_day(cursor, days[day], self.folder / f"events.{day}.{chunk}.parquet")
 
         with ThreadPoolExecutor(duck.threads(self.settings)) as pool:
             list(pool.map(write, days))
-        self._run(f"COPY (SELECT event_date, number FROM sorted) TO {duck.literal(str(self.folder / f'origins.{chunk}.parquet'))} (FORMAT parquet)")
 
     def _settle_crossing(self) -> None:
         """Of rows of several chunks with one key the first by content stays, of equals that of the earlier chunk."""
@@ -169,9 +178,9 @@ class Writer:
         self._run("INSERT INTO doubles SELECT number, count(*) FROM contest WHERE standing > 1 AND filename IS NULL GROUP BY number")
         for (name,) in self._run("SELECT DISTINCT filename FROM contest WHERE standing > 1 AND filename IS NOT NULL ORDER BY 1").fetchall():
             self._write_without_losers(Path(name))
-        self._run(f"CREATE OR REPLACE TABLE sorted AS SELECT {names}, number FROM contest WHERE standing = 1 AND filename IS NULL ORDER BY {self._order}")
-        if self._run("SELECT 1 FROM sorted LIMIT 1").fetchall():
-            self._write_sorted()
+        winners = f"SELECT {names}, number FROM contest WHERE standing = 1 AND filename IS NULL"
+        days = self._run(f"SELECT DISTINCT event_date FROM ({winners}) ORDER BY 1").fetchall() if self.kind == "events" else []
+        self._write(winners, {day: f"{winners} AND event_date = DATE '{day}'" for (day,) in days})
 
     def _write_without_losers(self, path: Path) -> None:
         """Write one staged file again without the rows that lost to a later chunk's."""
@@ -182,20 +191,10 @@ class Writer:
             kept = f"SELECT * EXCLUDE (file_row_number) FROM {rows} WHERE file_row_number NOT IN ({lost}) ORDER BY {self._order}"
             self._run(f"COPY ({kept}) TO {duck.literal(str(aside))} (FORMAT parquet)")
         else:
-            day = day_of(path)
-            self._run(f"CREATE OR REPLACE TABLE sorted AS SELECT * FROM {rows} WHERE file_row_number NOT IN ({lost}) ORDER BY {self._order}")
-            copy_day(self.connection, "sorted", list(self._columns), day, aside)
-            self._write_origins_without(path.with_name(f"origins.{_chunk_of(path)}.parquet"), day, lost)
-        aside.replace(path)
-
-    def _write_origins_without(self, path: Path, day: date, lost: str) -> None:
-        own = f"event_date = DATE '{day}'"
-        numbered = f"SELECT *, row_number() OVER (PARTITION BY event_date ORDER BY file_row_number) - 1 AS place FROM read_parquet({duck.literal(str(path))}, file_row_number = true)"
-        self._run(f"CREATE OR REPLACE TABLE origins AS {numbered}")
-        self._run(f"INSERT INTO doubles SELECT number, count(*) FROM origins WHERE {own} AND place IN ({lost}) GROUP BY number")
-        kept = f"SELECT event_date, number FROM origins WHERE NOT ({own} AND place IN ({lost})) ORDER BY file_row_number"
-        aside = path.with_suffix(".new")
-        self._run(f"COPY ({kept}) TO {duck.literal(str(aside))} (FORMAT parquet)")
+            origins = f"read_parquet({duck.literal(str(origins_of(path)))}, file_row_number = true)"
+            self._run(f"INSERT INTO doubles SELECT number, count(*) FROM {origins} WHERE file_row_number IN ({lost}) GROUP BY number")
+            write_day(self.connection, f"SELECT * FROM {rows} JOIN {origins} USING (file_row_number) WHERE file_row_number NOT IN ({lost})", aside)
+            origins_of(aside).replace(origins_of(path))
         aside.replace(path)
 
     def _write_key_links(self) -> None:

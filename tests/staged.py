@@ -7,9 +7,8 @@ import duckdb
 from dawnlist.columns import EVENTS, ORIGIN
 from dawnlist.duck import scan
 from dawnlist.ingest import Batch
-from dawnlist.lake import copy_day
 from dawnlist.mapping import TYPES
-from dawnlist.staging import events_with_origin
+from dawnlist.staging import events_with_origin, write_day
 
 
 def staged_rows(batch: Batch, kind: str = "events") -> str:
@@ -26,8 +25,7 @@ def stage_events(folder: Path, known: dict[str, str], feed: str) -> list[Path]:
     """
     columns = ", ".join(f"({known.get(column, 'NULL')})::{kind} AS {column}" for column, kind in EVENTS.items())
     with duckdb.connect() as connection:
-        connection.execute(f"CREATE TABLE sorted AS SELECT {columns}, {known['number']} AS number FROM {feed} ORDER BY occurred_at, event_id")
-        for (day,) in connection.execute("SELECT DISTINCT event_date FROM sorted").fetchall():
-            copy_day(connection, "sorted", EVENTS, day, folder / f"events.{day}.0.parquet")
-        connection.execute(f"COPY (SELECT event_date, number FROM sorted) TO '{folder}/origins.0.parquet'")
+        connection.execute(f"CREATE TABLE feed AS SELECT {columns}, {known['number']} AS number FROM {feed}")
+        for (day,) in connection.execute("SELECT DISTINCT event_date FROM feed").fetchall():
+            write_day(connection, f"SELECT * FROM feed WHERE event_date = DATE '{day}'", folder / f"events.{day}.0.parquet")
     return sorted(folder.glob("events.*.parquet"))

@@ -101,7 +101,7 @@ def take(settings: Settings, connection: "duckdb.DuckDBPyConnection", source: So
 def _map(settings: Settings, connection: "duckdb.DuckDBPyConnection", source: Source, kind: Input, files: Sequence[LandedFile], per_file: int) -> None:
     """Tables `records` (raw values o1, o2, …) and `mapped`, one row a record, joined by `line`: the record's number in the sample."""
     spec = source.inputs[kind]
-    connection.execute("SET temp_file_encryption = true")  # raw ids may spill
+    duck.encrypt_spill(connection)  # raw ids may spill
     connection.execute("CREATE TEMP TABLE landed (file VARCHAR, file_id VARCHAR, file_time TIMESTAMP)")
     connection.executemany("INSERT INTO landed VALUES (?, ?, ?)", [(str(file.path), file.name, file.file_time) for file in files])
     relations = []
