@@ -23,6 +23,8 @@ def connect(settings: "Settings", database: Path | str = ":memory:", *, read_onl
     """A connection in UTC with the settings' threads and memory, spilling into the home. Closed at the end, whatever happens."""
     import duckdb
 
+    with suppress(OSError):  # DuckDB makes the last folder of its path only; who may not write there cannot spill either, and is told then
+        settings.scratch_dir.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect(str(database), read_only=read_only)
     try:
         connection.execute("SET TimeZone = 'UTC'")

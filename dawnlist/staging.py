@@ -193,7 +193,7 @@ class Writer:
         else:
             origins = f"read_parquet({duck.literal(str(origins_of(path)))}, file_row_number = true)"
             self._run(f"INSERT INTO doubles SELECT number, count(*) FROM {origins} WHERE file_row_number IN ({lost}) GROUP BY number")
-            write_day(self.connection, f"SELECT * FROM {rows} JOIN {origins} USING (file_row_number) WHERE file_row_number NOT IN ({lost})", aside)
+            write_day(self.connection, f"SELECT * FROM {rows} AS own JOIN {origins} AS origins USING (file_row_number) WHERE file_row_number NOT IN ({lost})", aside)
             origins_of(aside).replace(origins_of(path))
         aside.replace(path)
 

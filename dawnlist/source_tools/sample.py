@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dawnlist import mapping, reading
+from dawnlist import duck, mapping, reading
 from dawnlist.landing import LandedFile
 from dawnlist.privacy import Key, has_key, load_key
 from dawnlist.redaction import EMAIL, FREE_TEXT, is_personal, redacted

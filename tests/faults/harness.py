@@ -34,6 +34,7 @@ CHANGES = {
     "os.mkdir": "mkdir",
     "os.rmdir": "rmdir",
     "os.symlink": "symlink",
+    "os.link": "link",
     "os.truncate": "truncate",
 }
 

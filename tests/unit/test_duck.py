@@ -9,7 +9,7 @@ import pytest
 
 from dawnlist import duck
 from dawnlist.errors import StorageError
-from dawnlist.settings import Settings
+from dawnlist.settings import Settings, load
 
 
 def test_what_killed_processes_have_spilled_is_cleared_away_after_a_day(tmp_path: Path) -> None:
@@ -33,3 +33,15 @@ def test_a_write_that_does_not_fit_is_a_storage_error(tmp_path: Path, error: typ
 def test_another_failed_transaction_is_none(tmp_path: Path) -> None:
     with pytest.raises(duckdb.TransactionException), duck.writing(tmp_path):
         raise duckdb.TransactionException("Transaction conflict")
+
+
+def test_what_spills_can_not_be_read(tmp_path: Path) -> None:
+    settings = load(home=tmp_path)
+    with duck.connect(settings) as connection:
+        duck.encrypt_spill(connection)
+        connection.execute("SET memory_limit = '60MB'")
+        connection.execute("CREATE TABLE ids AS SELECT 'anna-' || n AS id FROM range(1_500_000) AS numbers (n)")
+        connection.execute("CREATE TABLE sorted AS FROM ids ORDER BY hash(id)")
+        spilled = b"".join(path.read_bytes() for path in (settings.scratch_dir / "duckdb").iterdir())
+    assert len(spilled) > 1_000_000
+    assert b"anna-" not in spilled

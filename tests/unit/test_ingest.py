@@ -257,6 +257,12 @@ def test_a_broken_gzip_is_named_and_leaves_nothing(settings: Settings, content: 
     assert not list(settings.staged_dir.iterdir())
 
 
+def test_a_file_in_another_encoding_is_named_with_what_to_do(settings: Settings) -> None:
+    land_csv(settings, "a.csv", "").write_bytes("Invoice,When,Code,Quantity,Customer,Größe\n".encode("latin-1"))
+    with pytest.raises(UnreadableFileError, match=r"a\.csv is not in utf-8: give the encoding that it has as `encoding`"):
+        stage(settings, "till")
+
+
 def test_no_folder_and_no_file_are_two_errors_with_advice(settings: Settings) -> None:
     shop = sources.load(settings, "shop")
     with pytest.raises(LandingError, match="No file of source shop has landed"):
