@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import duckdb
 
 # What is held in memory at a time. A row takes about twice its bytes in CSV.
-CHUNK_BYTES = 512 << 20
+CHUNK_BYTES = 384 << 20
 UNPACKED_SIZE = 6  # about how many times its size a packed text or Parquet file unpacks to
 PLAIN = (".csv", ".json", ".jsonl", ".ndjson", ".txt", ".tsv")
 
@@ -142,6 +142,7 @@ def _stage_input(settings: Settings, source: Source, kind: Input, files: Sequenc
             _map(settings, connection, source, kind, files, chunk, key)
             writer.write_chunk(is_last=chunk is chunks[-1])
             problems.find(settings, connection, source, kind, files, key, ROWS[kind])
+            connection.execute("DROP TABLE mapped")  # its memory is the next chunk's
         writer.finish()
         problems.write_quarantine(connection, source, kind, folder)
         return _counts(connection, kind, files)

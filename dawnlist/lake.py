@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 COMMIT_WAIT_SECONDS = 120
 ROW_GROUP_SIZE = 122_880  # DuckDB's default
+# Of a day's file: nearly always the whole day, so that its bytes do not depend on where its rows lay in the table that it was written from.
+DAY_ROW_GROUP_SIZE = 1 << 20
 DICTIONARY_SIZE = 10_000  # values; larger dictionaries cost more work than they save bytes
 LEFTOVERS = ("*/.*.tmp", "*/event_date=*/.*.tmp", ".catalog.json.*", "_catalogs/.*", "*/_manifests/.*")  # what a killed write leaves aside
 
@@ -138,7 +140,7 @@ class Lake:
             # Through a table: the writer's bytes depend on how rows lie in memory, and a table's scan always lays them out alike.
             connection.execute(f"CREATE OR REPLACE TEMP TABLE _written AS {query}")
             columns = [f'"{name}"' for name, *_ in connection.execute("FROM _written LIMIT 0").description or ()]
-            rows = copy_table(connection, "_written", columns, aside)
+            rows = _copy(connection, "_written", dict(zip(columns, columns, strict=True)), aside, DAY_ROW_GROUP_SIZE if partition else ROW_GROUP_SIZE)
             if not rows:
                 return None
             return self.adopt(table, aside, rows=rows, partition=partition)
@@ -232,14 +234,27 @@ class Lake:
         return TableVersion(document["version"], files, document["run_id"], document["attempt"], document["schema_version"])
 
 
-def copy_table(connection: "duckdb.DuckDBPyConnection", table: str, columns: Iterable[str], target: Path) -> int:
-    """Write columns of a DuckDB table as Parquet, as all of the lake is written. Returns the number of rows.
+def copy_day(connection: "duckdb.DuckDBPyConnection", own: str, values: Mapping[str, str], target: Path) -> None:
+    """Write one day's rows with the bytes that `Lake.write` gives them. `own`: a DuckDB table that has them in their order, and a condition that
+    finds them; `values`: each column as an expression.
+    """
+    row = connection.execute(f"SELECT count(*) FROM {own}").fetchone()
+    if row and row[0] > DAY_ROW_GROUP_SIZE:
+        selected = ", ".join(f"{value} AS {name}" for name, value in values.items())
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE _written AS SELECT {selected} FROM {own}")
+        own, values = "_written", {name: name for name in values}
+    _copy(connection, own, values, target, DAY_ROW_GROUP_SIZE)
+    connection.execute("DROP TABLE IF EXISTS temp._written")
+
+
+def _copy(connection: "duckdb.DuckDBPyConnection", relation: str, values: Mapping[str, str], target: Path, row_group_size: int) -> int:
+    """Write rows as Parquet, as all of the lake is written. Returns how many there were.
 
     All columns may be NULL in the file: left alone, the writer makes those required that the table has no NULL in.
     """
     path = str(target).replace("'", "''")
-    query = f"SELECT {', '.join(f'try({name}) AS {name}' for name in columns)} FROM {table}"
-    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_SIZE}, DICTIONARY_SIZE_LIMIT {DICTIONARY_SIZE}"
+    query = f"SELECT {', '.join(f'try({value}) AS {name}' for name, value in values.items())} FROM {relation}"
+    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group_size}, DICTIONARY_SIZE_LIMIT {DICTIONARY_SIZE}"
     copied = connection.execute(f"COPY ({query}) TO '{path}' ({options})").fetchone()
     return copied[0] if copied else 0
 

@@ -4,6 +4,7 @@ A chunk of records comes as the table `mapped` (dawnlist.ingest), is deduplicate
 earlier chunk has is held back until all chunks are written: then the few files whose row loses are written again.
 """
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dawnlist import duck, mapping
-from dawnlist.columns import EVENTS, INPUT_KEYS
-from dawnlist.lake import copy_table
+from dawnlist.columns import INPUT_KEYS
+from dawnlist.lake import copy_day
 from dawnlist.privacy import Key
 from dawnlist.settings import Settings
 from dawnlist.sources import Input, Source
@@ -57,12 +58,13 @@ def origins_of(path: Path) -> Path:
     return path.with_name(path.name.replace("events.", "origins.", 1))
 
 
-def write_day(connection: "duckdb.DuckDBPyConnection", rows: str, target: Path) -> None:
-    """Write the events of one day, a query with the columns of EVENTS and `number`, as a staged file and its origins."""
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE _day AS SELECT {', '.join(EVENTS)}, number FROM ({rows}) ORDER BY occurred_at, event_id")
-    copy_table(connection, "_day", EVENTS, target)
-    connection.execute(f"COPY (SELECT number FROM _day) TO {duck.literal(str(origins_of(target)))} (FORMAT parquet)")
-    connection.execute("DROP TABLE temp._day")
+def write_day(connection: "duckdb.DuckDBPyConnection", table: str, values: Mapping[str, str], day: date, target: Path) -> None:
+    """Write the events of `day` from a DuckDB table that is sorted by occurred_at and event_id as a staged file, and beside it their origins:
+    its column `number`. `values`: each column of EVENTS as an expression.
+    """
+    own = f"{table} WHERE occurred_at >= DATE '{day}' AND occurred_at < DATE '{day}' + 1"
+    copy_day(connection, own, values, target)
+    connection.execute(f"COPY (SELECT number FROM {own}) TO {duck.literal(str(origins_of(target)))} (FORMAT parquet)")
 
 
 def _numbered(file_ids: list[str]) -> str:
@@ -113,10 +115,9 @@ class Writer:
             self._run(f"INSERT INTO crossing BY NAME SELECT number, {', '.join(self._columns)} FROM ({self._keyed(f'{kept} AND {crossing}')})")
         if not is_last:
             self._run(f"INSERT INTO seen SELECT h FROM mapped WHERE {kept}")
-        kept = f"{kept} AND NOT {crossing}"
-        days = self._run(f"SELECT DISTINCT occurred_at::DATE FROM mapped WHERE {kept} ORDER BY 1").fetchall() if self.kind == "events" else []
-        parts = {day: self._keyed(f"{kept} AND occurred_at >= DATE '{day}' AND occurred_at < DATE '{day}' + 1") for (day,) in days}
-        self._write(self._keyed(kept), parts)
+        own = [name for name, value in self._values.items() if "." in value and name != "event_date"]  # the others are the same for all rows
+        self._run(f"CREATE OR REPLACE TABLE sorted AS {self._keyed(f'{kept} AND NOT {crossing}', own)} ORDER BY {self._order}")
+        self._write_sorted({name: name if name in own else self._values[name] for name in self._columns} | {"event_date": "occurred_at::DATE"})
 
     def finish(self) -> None:
         """Decide between rows of several chunks, and note which ids are which while two keys overlap."""
@@ -141,30 +142,42 @@ class Writer:
         )
         self._run("INSERT INTO doubles SELECT number, count(*) FROM losers GROUP BY number")
 
-    def _keyed(self, condition: str) -> str:
-        """A query for the rows of `mapped` that fulfil `condition`, as the lake has them, with `number` and `row`: pseudonyms in the place of people's ids."""
+    @property
+    def _values(self) -> dict[str, str]:
+        """Each column of the lake as an expression over `mapped` and the pseudonyms, or as a constant."""
         values = dict.fromkeys(self._columns, "NULL") | {name: f"good.{name}" for name in mapping.filled_columns(self.source, self.kind)}
         values |= {name: f"{name}s.pseudonym" for name in self.people}
         values |= {"source": duck.literal(self.source.name), "key_id": duck.literal(self.key.key_id), "event_date": "good.occurred_at::DATE"}
-        selected = ", ".join(f"({values[name]})::{kind} AS {name}" for name, kind in self._columns.items())
+        return {name: f"({values[name]})::{kind}" for name, kind in self._columns.items()}
+
+    def _keyed(self, condition: str, columns: Sequence[str] = ()) -> str:
+        """A query for the rows of `mapped` that fulfil `condition`, as the lake has them, with `number` and `row`: pseudonyms in the place of
+        people's ids. `columns`: those of the lake that are wanted, all by default.
+        """
+        selected = ", ".join(f"{self._values[name]} AS {name}" for name in columns or self._columns)
         ids = "(SELECT id, pseudonym FROM pseudonyms WHERE kind = '{0}') AS {0}s"
         joins = " ".join(f"LEFT JOIN {ids.format(name)} ON {name}s.id = good.{name}" for name in self.people)
         return f"SELECT {selected}, good.number, good.row FROM (SELECT rowid AS row, * FROM mapped WHERE {condition}) AS good {joins}"
 
-    def _write(self, rows: str, days: dict[date, str]) -> None:
-        """Write the query `rows` as the next chunk: events as the queries of their `days`, several at a time, because one alone keeps one thread busy."""
+    def _write_sorted(self, values: Mapping[str, str]) -> None:
+        """Write the table `sorted` as the next chunk, each column of the lake as an expression over it: events day by day, several at a time,
+        because one alone keeps one thread busy.
+        """
         chunk, self.n_chunks = self.n_chunks, self.n_chunks + 1
         if self.kind != "events":
-            query = f"SELECT {', '.join(self._columns)}, file_id FROM ({rows}) JOIN landed USING (number) ORDER BY {self._order}"
+            wanted = ", ".join(f"{values[name]} AS {name}" for name in self._columns)
+            query = f"SELECT {wanted}, file_id FROM sorted JOIN landed USING (number) ORDER BY {self._order}"
             self._run(f"COPY ({query}) TO {duck.literal(str(self.folder / f'{self.kind}.{chunk}.parquet'))} (FORMAT parquet)")
             return
 
         def write(day: date) -> None:
             with duck.cursor(self.connection) as cursor:
-                write_day(cursor, days[day], self.folder / f"events.{day}.{chunk}.parquet")
+                write_day(cursor, "sorted", {name: values[name] for name in self._columns}, day, self.folder / f"events.{day}.{chunk}.parquet")
 
+        days = [day for (day,) in self._run("SELECT DISTINCT occurred_at::DATE FROM sorted ORDER BY 1").fetchall()]
         with ThreadPoolExecutor(duck.threads(self.settings)) as pool:
             list(pool.map(write, days))
+        self._run("DROP TABLE sorted")  # its memory is the next chunk's
 
     def _settle_crossing(self) -> None:
         """Of rows of several chunks with one key the first by content stays, of equals that of the earlier chunk."""
@@ -178,9 +191,9 @@ class Writer:
         self._run("INSERT INTO doubles SELECT number, count(*) FROM contest WHERE standing > 1 AND filename IS NULL GROUP BY number")
         for (name,) in self._run("SELECT DISTINCT filename FROM contest WHERE standing > 1 AND filename IS NOT NULL ORDER BY 1").fetchall():
             self._write_without_losers(Path(name))
-        winners = f"SELECT {names}, number FROM contest WHERE standing = 1 AND filename IS NULL"
-        days = self._run(f"SELECT DISTINCT event_date FROM ({winners}) ORDER BY 1").fetchall() if self.kind == "events" else []
-        self._write(winners, {day: f"{winners} AND event_date = DATE '{day}'" for (day,) in days})
+        self._run(f"CREATE OR REPLACE TABLE sorted AS SELECT {names}, number FROM contest WHERE standing = 1 AND filename IS NULL ORDER BY {self._order}")
+        if self._run("SELECT 1 FROM sorted LIMIT 1").fetchall():
+            self._write_sorted({name: name for name in self._columns})
 
     def _write_without_losers(self, path: Path) -> None:
         """Write one staged file again without the rows that lost to a later chunk's."""
@@ -193,7 +206,9 @@ class Writer:
         else:
             origins = f"read_parquet({duck.literal(str(origins_of(path)))}, file_row_number = true)"
             self._run(f"INSERT INTO doubles SELECT number, count(*) FROM {origins} WHERE file_row_number IN ({lost}) GROUP BY number")
-            write_day(self.connection, f"SELECT * FROM {rows} AS own JOIN {origins} AS origins USING (file_row_number) WHERE file_row_number NOT IN ({lost})", aside)
+            kept = f"SELECT * FROM {rows} AS own JOIN {origins} AS origins USING (file_row_number) WHERE file_row_number NOT IN ({lost})"
+            self._run(f"CREATE OR REPLACE TABLE sorted AS {kept} ORDER BY {self._order}")
+            write_day(self.connection, "sorted", {name: name for name in self._columns}, day_of(path), aside)
             origins_of(aside).replace(origins_of(path))
         aside.replace(path)
 

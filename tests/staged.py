@@ -25,7 +25,7 @@ def stage_events(folder: Path, known: dict[str, str], feed: str) -> list[Path]:
     """
     columns = ", ".join(f"({known.get(column, 'NULL')})::{kind} AS {column}" for column, kind in EVENTS.items())
     with duckdb.connect() as connection:
-        connection.execute(f"CREATE TABLE feed AS SELECT {columns}, {known['number']} AS number FROM {feed}")
+        connection.execute(f"CREATE TABLE feed AS SELECT {columns}, {known['number']} AS number FROM {feed} ORDER BY occurred_at, event_id")
         for (day,) in connection.execute("SELECT DISTINCT event_date FROM feed").fetchall():
-            write_day(connection, f"SELECT * FROM feed WHERE event_date = DATE '{day}'", folder / f"events.{day}.0.parquet")
+            write_day(connection, "feed", {name: name for name in EVENTS}, day, folder / f"events.{day}.0.parquet")
     return sorted(folder.glob("events.*.parquet"))

@@ -14,8 +14,8 @@ from hypothesis import settings as examples
 from pydantic import SecretStr
 
 from dawnlist import ingest as reading
+from dawnlist import lake, validation
 from dawnlist import promote as promotion
-from dawnlist import validation
 from dawnlist.columns import EVENTS, LEDGER, QUARANTINE
 from dawnlist.duck import scan
 from dawnlist.lake import Lake, changed_days
@@ -296,7 +296,7 @@ def test_a_day_that_loses_its_only_event_to_another_day_has_changed(tmp_path: Pa
     assert changed_days(settings, before) == [date(2026, 1, 8)]
 
 
-N_LARGE = 300_000  # of one day: three row groups
+N_LARGE = 300_000  # of one day
 LARGE = {
     "source": "'shop'",
     "event_id": "md5(n::VARCHAR)",
@@ -318,8 +318,10 @@ def large_batch(settings: Settings, name: str, condition: str) -> tuple[reading.
     return reading.Batch(folder, name, "shop", "test", (file,)), {"events": files}
 
 
-def test_a_day_of_several_row_groups_is_the_same_bytes_on_one_thread_and_on_four(tmp_path: Path) -> None:
-    """Taken over as one staged file, or merged with what came before."""
+@pytest.mark.parametrize("row_group_size", [lake.DAY_ROW_GROUP_SIZE, lake.ROW_GROUP_SIZE])
+def test_a_large_day_is_the_same_bytes_on_one_thread_and_on_four(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row_group_size: int) -> None:
+    """Taken over as one staged file, or merged with what came before; of one row group and of three."""
+    monkeypatch.setattr(lake, "DAY_ROW_GROUP_SIZE", row_group_size)
     hashes = []
     for threads, conditions in ((1, ["true"]), (4, ["n % 5 = 3", "true"])):
         settings = load(home=tmp_path / str(threads), duckdb=DuckDB(threads=threads))
