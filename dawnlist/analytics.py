@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from dawnlist import customer_value
 from dawnlist.columns import LAKE_TABLES, SERVING_TABLES
 from dawnlist.duck import connect, identifier, literal, path_list, replace_database, scan
 from dawnlist.files import make_folder
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import duckdb
 
 MART_PREFIXES: Final = ("dim_", "fct_", "feat_")
-MART_TABLES: Final = ("user_segments", "segment_profiles", "segment_nights")  # made by the stage `segment`
+MART_TABLES: Final = ("user_segments", "segment_profiles", "segment_nights", customer_value.MODELS)  # made beside dbt
 RECORDS: Final = ("gate_results", "source_scores", "ledger", "quarantine", "identity_history", "identity_cuts", "identity_corrections")  # of the lake
 READ_ONLY: Final = 0o444
 STAGE_RUNS: Final = {
@@ -119,8 +120,8 @@ def _comment(connection: "duckdb.DuckDBPyConnection", run_date: date) -> None:
 
 
 def _models() -> dict[str, dict[str, Any]]:
-    """The marts as the dbt project describes them, by name."""
-    models: dict[str, dict[str, Any]] = {}
+    """The marts as the dbt project and dawnlist.customer_value describe them, by name."""
+    models = customer_value.described()
     for path in sorted((PROJECT / "dbt_project" / "models" / "marts").rglob("*.yml")):
         document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         models |= {model["name"]: model for model in document.get("models", ())}

@@ -135,6 +135,17 @@ class Identity(_Section):
     max_ids_per_person: int = Field(500, ge=2, description="user ids are not joined when the person would have more ids")
 
 
+class CustomerValue(_Section):
+    """What the buyers are expected to do, see docs/customer-value.md."""
+
+    horizon_days: int = Field(90, ge=1, description="expected purchases and churn risk look so many days ahead")
+    lifetime_days: int = Field(365, ge=1, description="lifetime value looks so many days ahead")
+    yearly_discount_rate: float = Field(
+        0.15, ge=0, description="money is worth so much less a year later; that of Fader, Hardie & Lee, RFM and CLV (Journal of Marketing Research, 2005)"
+    )
+    min_repeat_buyers: int = Field(100, ge=2, description="with fewer people who have bought again nothing is estimated")
+
+
 class Segments(_Section):
     min_clusters: int = Field(3, ge=2)
     max_clusters: int = Field(8, ge=2)
@@ -226,6 +237,7 @@ class Settings(BaseSettings):
     scorecard: Scorecard = Scorecard()
     bots: Bots = Bots()
     identity: Identity = Identity()
+    customer_value: CustomerValue = CustomerValue()
     segments: Segments = Segments()
     candidates: Candidates = Candidates()
     ranker: Ranker = Ranker()

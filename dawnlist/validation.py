@@ -33,6 +33,7 @@ MARTS = (
     "fct_daily_kpis",
     "feat_user_purchases",
     "feat_user_rfm",
+    "feat_user_value",
     "feat_user_activity",
     "feat_user_habits",
     "feat_user_categories",

@@ -87,6 +87,13 @@ MARTS: Mapping[str, Mart] = {
         between={"recency_days": COUNT, "frequency": COUNT, "tenure_days": COUNT, "r_score": SCORES, "f_score": SCORES, "m_score": SCORES},
         known=PERSON,
     ),
+    "feat_user_value": Mart(
+        grain=("person_id", "feature_date"),
+        filled=("feature_date", "horizon_days", "lifetime_days"),
+        between={"expected_purchases": COUNT, "p_alive": (0, 1), "churn_risk": (0, 1), "expected_purchase_value": COUNT, "lifetime_value": COUNT},
+        known=PERSON,
+        rows_against={"who is gone does not buy": "churn_risk < 1 - p_alive - 0.00001"},
+    ),
     "feat_user_activity": Mart(
         grain=("person_id", "feature_date"),
         filled=("feature_date",),

@@ -1,8 +1,8 @@
-"""transform: resolve the persons, build the warehouse with dbt, and write the marts into the night's tables."""
+"""transform: resolve the persons, build the warehouse with dbt, write the marts into the night's tables, and estimate what buyers are worth."""
 
 import time
 
-from dawnlist import identity, sources, validation, warehouse, warehouse_spark
+from dawnlist import customer_value, identity, sources, validation, warehouse, warehouse_spark
 from dawnlist.duck import connect
 from dawnlist.lake import Lake
 from dawnlist.settings import Settings
@@ -27,7 +27,8 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     build(settings, warehouse.plan(night.lake, persons, night.tables, night.run_date, sources.of_site(settings)))
     with connect(settings, settings.warehouse_file, read_only=True) as connection:
         marts = warehouse.write_marts(connection, night.tables)
-    changes = {"persons": [persons] if persons else [], **marts}
+        value = customer_value.write(connection, night.tables, marts["feat_user_purchases"], settings.customer_value, run_date=night.run_date)
+    changes = {"persons": [persons] if persons else [], **marts, **value.files}
     verdicts = validation.check_marts(settings, night.tables.preview(changes, run_id=run_id), run_date=night.run_date, run_id=run_id)
     notes = gate.decide(settings, verdicts, f"The marts of {night.run_date}", run_date=night.run_date, run_id=run_id)
     snapshot = night.tables.commit(changes, run_id=run_id)
@@ -41,6 +42,7 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
         rows_out=sum(snapshot.rows(mart) for mart in warehouse.MARTS),
         seconds=time.monotonic() - started,
         paths=[str(settings.warehouse_file), *(str(path) for mart in warehouse.MARTS for path in snapshot.files(mart))],
-        counts={table: snapshot.rows(table) for table in ("persons", *warehouse.MARTS)} | who.counts,
-        notes=notes,
+        counts={table: snapshot.rows(table) for table in ("persons", *warehouse.MARTS, *value.files)} | who.counts,
+        metrics=value.metrics,
+        notes=notes + value.notes,
     )

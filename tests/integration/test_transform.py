@@ -241,6 +241,12 @@ def test_purchases_have_the_consenting_buyers_of_each_date(home: Settings) -> No
     assert mart(home, "feat_user_purchases", select) == [("ann", RUN_DATE, 1, 1, 0, 0, 10.0, 0, None, None)]
 
 
+def test_one_buyer_is_too_few_to_say_what_she_will_do(home: Settings) -> None:
+    select = "person_id, feature_date, horizon_days, expected_purchases, p_alive, churn_risk, expected_purchase_value, lifetime_value"
+    assert mart(home, "feat_user_value", select) == [("ann", RUN_DATE, 90, None, None, None, None, None)]
+    assert mart(home, "customer_value_models", "feature_date, n_buyers, n_repeat_buyers, r, p") == [(RUN_DATE, 1, 0, None, None)]
+
+
 def test_activity_counts_what_came_before_the_end_of_each_date(home: Settings) -> None:
     select = (
         "person_id, feature_date, n_events_1d, n_events_7d, n_events_28d, n_events_90d, n_sessions_28d, n_items_28d, n_categories_28d,"

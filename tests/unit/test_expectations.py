@@ -333,6 +333,17 @@ GOOD_MARTS: dict[str, dict[str, Any]] = {
         "f_score": 1,
         "m_score": 1,
     },
+    "feat_user_value": {
+        "person_id": ANNA,
+        "feature_date": RUN_DATE,
+        "horizon_days": 90,
+        "lifetime_days": 365,
+        "expected_purchases": 0.5,
+        "p_alive": 0.8,
+        "churn_risk": 0.4,
+        "expected_purchase_value": 30.0,
+        "lifetime_value": 45.0,
+    },
     "feat_user_activity": {
         "person_id": ANNA,
         "feature_date": RUN_DATE,
@@ -378,6 +389,10 @@ ROTTEN_MARTS: dict[str, tuple[dict[str, Any], ...]] = {
     "fct_bots": ({"n_visitors": -1, "n_events": 0, "share_of_events": 1.1},),
     "feat_user_purchases": ({"person_id": BERTA, "n_orders": 0, "n_purchase_days": 0, "recency_days": -1, "avg_days_between": 0.5, "avg_repeat_value": -1.0},),
     "feat_user_rfm": ({"person_id": BERTA, "recency_days": -1, "frequency": -1, "tenure_days": -1, "r_score": 0, "f_score": 6, "m_score": 6},),
+    "feat_user_value": (
+        {"person_id": BERTA, "expected_purchases": -0.1, "expected_purchase_value": -1.0, "lifetime_value": -1.0, "p_alive": 1.1, "churn_risk": 1.1},
+        {"churn_risk": 0.1},
+    ),
     "feat_user_activity": (
         {"person_id": BERTA, "n_events_1d": -1, "n_events_90d": -1, "n_active_days_28d": 29, "days_since_last_event": -1, "avg_dwell_seconds_28d": -1.0},
     ),
