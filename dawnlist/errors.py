@@ -36,6 +36,10 @@ class UnreadableFileError(DawnlistError):
     exit_code = 6
 
 
+class EncodingError(UnreadableFileError):
+    """A landed text file is in another encoding than its source's mapping says."""
+
+
 class ColumnsError(DawnlistError):
     """A landed file lacks a column that its source's mapping needs."""
 

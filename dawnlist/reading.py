@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dawnlist import mapping
-from dawnlist.errors import ColumnsError, UnreadableFileError
+from dawnlist.errors import ColumnsError, EncodingError, UnreadableFileError
 from dawnlist.landing import LandedFile
 from dawnlist.privacy import Key
 from dawnlist.row_rules import RowRule
@@ -76,7 +76,7 @@ def _shape_of(spec: InputSpec, file: LandedFile) -> tuple[tuple[str, ...], str]:
         with io.TextIOWrapper(opened(file.path), encoding=spec.encoding, newline="") as stream:
             first = next(csv.reader(_noted(stream, lines), delimiter=spec.delimiter, **dialect), [])
     except UnicodeError as error:
-        raise UnreadableFileError(f"{file.place} is not in {spec.encoding}: give the encoding that it has as `encoding` in the source's YAML.") from error
+        raise EncodingError(f"{file.place} is not in {spec.encoding}: give the encoding that it has as `encoding` in the source's YAML.") from error
     if not lines:  # an empty file lacks nothing: it has no records
         return spec.header or tuple(sorted(spec.named)), ""
     return tuple(name.strip().removeprefix("\ufeff") for name in spec.header or first), lines[-1][len(lines[-1].rstrip("\r\n")) :]

@@ -115,9 +115,15 @@ class Writer:
             self._run(f"INSERT INTO crossing BY NAME SELECT number, {', '.join(self._columns)} FROM ({self._keyed(f'{kept} AND {crossing}')})")
         if not is_last:
             self._run(f"INSERT INTO seen SELECT h FROM mapped WHERE {kept}")
-        own = [name for name, value in self._values.items() if "." in value and name != "event_date"]  # the others are the same for all rows
+        # Of events without the columns that are the same for all rows, and the day.
+        own = [
+            name
+            for name, value in self._values.items()
+            if self.kind != "events" or (value.startswith(("(good.", *(f"({one}s." for one in self.people))) and name != "event_date")
+        ]
         self._run(f"CREATE OR REPLACE TABLE sorted AS {self._keyed(f'{kept} AND NOT {crossing}', own)} ORDER BY {self._order}")
-        self._write_sorted({name: name if name in own else self._values[name] for name in self._columns} | {"event_date": "occurred_at::DATE"})
+        values = {name: name if name in own else f"CASE WHEN number IS NOT NULL THEN {self._values[name]} END" for name in self._columns}
+        self._write_sorted(values | ({"event_date": "occurred_at::DATE"} if self.kind == "events" else {}))
 
     def finish(self) -> None:
         """Decide between rows of several chunks, and note which ids are which while two keys overlap."""

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from dawnlist import duck, mapping, problems, reading, sources, yaml_lines
-from dawnlist.errors import LandingError
+from dawnlist.errors import EncodingError, LandingError
 from dawnlist.landing import PERIODS, LandedFile
 from dawnlist.settings import Settings
 from dawnlist.source_tools.files import spread
@@ -148,7 +148,7 @@ def _header(report: Report, kind: Input, spec: InputSpec, file: LandedFile) -> t
     """Column names; none, and a mistake, for a file of another encoding."""
     try:
         return reading.header_of(spec, file)
-    except UnicodeError:
+    except EncodingError:
         report.wrong(("inputs", kind, "encoding"), f"{file.name} is not {spec.encoding}; say encoding: latin-1, or utf-16")
         return ()
 
