@@ -251,12 +251,23 @@ def _night(settings: Settings, run_date: datetime | None) -> "Interval":
 
 for _name, _text in {
     "open": "Check that the day is there (volume, freshness) and pin the lake for the night.",
-    "transform": "Build profiles, sessions, orders, RFM, features and interactions with dbt.",
     "segment": "Cluster the people with k-means in Spark.",
     "train": "Train the ranker point in time and compare the lists with most-popular on held-out days.",
     "recommend": "Rank everybody's list, apply the policies, and check the lists.",
 }.items():
     _night_command(_name, _text)
+
+
+@app.command(rich_help_panel=NIGHT_PANEL)
+def transform(
+    run_date: RunDate = None,
+    source: SourceName = None,
+    home: Home = None,
+    full: Annotated[bool, typer.Option("--full", help="build from nothing, whatever the build before has")] = False,
+) -> None:
+    """Build profiles, sessions, orders, RFM, features and interactions with dbt."""
+    settings = _settings(home, None, source)
+    _stage("transform", settings, _night(settings, run_date), **({"full": True} if full else {}))
 
 
 @app.command(rich_help_panel=NIGHT_PANEL)

@@ -146,6 +146,16 @@ class CustomerValue(_Section):
     min_repeat_buyers: int = Field(100, ge=2, description="with fewer people who have bought again nothing is estimated")
 
 
+class Sessions(_Section):
+    """Where a person's session ends. The defaults are those of Google Analytics 4, which knows neither midnight nor campaigns."""
+
+    idle_minutes: int = Field(30, ge=1, le=720, description="a session ends after so many minutes without an event")
+    midnight: Literal["none", "utc", "local"] = Field("none", description="midnight ends a session: UTC's, or that of site.timezone")
+    campaign: Literal["none", "referrer", "campaign"] = Field(
+        "none", description="another referrer begins a session, or another campaign (the property utm_campaign, else campaign)"
+    )
+
+
 class Segments(_Section):
     min_clusters: int = Field(3, ge=2)
     max_clusters: int = Field(8, ge=2)
@@ -238,6 +248,7 @@ class Settings(BaseSettings):
     bots: Bots = Bots()
     identity: Identity = Identity()
     customer_value: CustomerValue = CustomerValue()
+    sessions: Sessions = Sessions()
     segments: Segments = Segments()
     candidates: Candidates = Candidates()
     ranker: Ranker = Ranker()

@@ -1,6 +1,7 @@
 """The build database: views over the pinned lake, and everything that dbt makes of them.
 
-It is private to the pipeline, built aside and put in place when it is complete: a kill leaves the one of the night before.
+It is private to the pipeline and kept from night to night: a build makes again what changed since the last one, and gives what a build from
+nothing would give (docs/adr/0008-incremental-builds.md). What is published are the night's Parquet files.
 """
 
 import logging
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from dawnlist import build_state, mart_files
+from dawnlist.build_state import BuildState
 from dawnlist.columns import CONSENTS, CUSTOMERS, EVENTS, ITEMS
 from dawnlist.duck import connect, identifier, scan
-from dawnlist.errors import TransformError
-from dawnlist.files import replace_file
+from dawnlist.errors import MissingInputError, TransformError
 from dawnlist.identity import PERSONS
 from dawnlist.lake import DataFile, Lake, Snapshot
 from dawnlist.settings import PROJECT, Settings
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     import duckdb
 
 DBT_PROJECT = PROJECT / "dbt_project"
-MARTS_SCHEMA = "marts"
 INPUTS: Mapping[str, dict[str, str]] = {"items": ITEMS, "customers": CUSTOMERS, "consents": CONSENTS}
 
 # Every mart and the order of its rows in the lake: its grain, behind the day where readers ask for days.
@@ -57,6 +58,8 @@ MARTS: Mapping[str, str] = {
     "feat_popular_items": "feature_date, time_window, scope, scope_value, rank",
 }
 
+# The dbt variables that no row of a kept table depends on.
+_NOT_RULES = frozenset({"run_date", "feature_dates", "granted_by_default", "warehouse_path", "duckdb_memory_limit", "duckdb_threads", "duckdb_temp_directory"})
 _ASIDE = ".build-"
 _FAILED = {"error", "fail", "runtime error"}
 # What dbt calls its two loggers: it leaves them, and the log file that one of them holds open, behind.
@@ -72,6 +75,15 @@ class Build:
     run_date: date
     feature_dates: tuple[date, ...]
     granted_by_default: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a build made: the files of each mart, the days that were made again (None = all), and how it was done, in words."""
+
+    files: dict[str, list[DataFile]]
+    stale_days: list[date] | None
+    how: str
 
 
 def feature_dates(run_date: date, horizon_days: int) -> tuple[date, ...]:
@@ -91,32 +103,61 @@ def plan(lake: Snapshot, persons: DataFile | None, tables: Lake, run_date: date,
     )
 
 
-def build(settings: Settings, inputs: Build) -> None:
-    """Make the build database anew: views, then seeds, models and data tests in one dbt process.
+def make(settings: Settings, inputs: Build, tables: Lake, *, is_full: bool = False) -> Made:
+    """Bring the build database to the night of `inputs` and write its marts into the night's `tables`, not yet committed.
 
-    Raises TransformError, naming the models and tests that failed; the database of the night before then stays.
+    What has not changed since the last complete build is kept, unless `is_full`. A night before that build's is built from nothing in a
+    database of its own. Raises TransformError, naming the models and tests that failed; the next build then starts from nothing.
     """
-    target = settings.warehouse_file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for left_behind in target.parent.glob(f"{_ASIDE}*"):
+    database = settings.warehouse_file
+    database.parent.mkdir(parents=True, exist_ok=True)
+    for left_behind in database.parent.glob(f"{_ASIDE}*"):
         shutil.rmtree(left_behind)
-    folder = Path(mkdtemp(prefix=_ASIDE, dir=target.parent))
+    state = BuildState(inputs.run_date, inputs.lake.version, _fingerprint(settings, inputs))
+    last = None if is_full else build_state.read(settings, database)
+    if last is not None and inputs.run_date < last.run_date:
+        with _aside(database) as own:
+            return _make(settings, own, inputs, tables, state, None, f"the night is older than the last one built, {last.run_date}")
+    days, reason = _stale_days(settings, inputs, last, state) if not is_full else (None, "it was asked for")
+    return _make(settings, database, inputs, tables, state, days, reason)
+
+
+def _stale_days(settings: Settings, inputs: Build, last: BuildState | None, state: BuildState) -> tuple[list[date] | None, str]:
+    """The days that are to be made again; None where that is everything, and why."""
+    if last is None:
+        return None, "there was no complete build before"
+    if last.fingerprint != state.fingerprint:
+        return None, "the SQL, a seed or a setting changed"
     try:
-        # The same file name as in the end: DuckDB names the catalogue after it, and dbt's views name the catalogue.
-        aside = folder / target.name
-        _create_lake_views(settings, aside, inputs)
-        run_dbt(settings, aside, inputs, ["build", "--exclude-resource-type", "unit_test"])
-        with connect(settings, aside) as connection:
-            connection.execute("CHECKPOINT")
-        replace_file(aside, target)
+        return build_state.stale_days(settings, inputs.lake, last, inputs.run_date), ""
+    except MissingInputError as error:
+        return None, str(error)
+
+
+def _make(settings: Settings, database: Path, inputs: Build, tables: Lake, state: BuildState, days: list[date] | None, reason: str) -> Made:
+    if days is None:
+        for file in (database, database.with_name(f"{database.name}.wal")):
+            file.unlink(missing_ok=True)
+    with connect(settings, database) as connection:
+        build_state.unmark(connection)
+        _create_lake_views(connection, inputs)
+        if days is not None:
+            build_state.note_stale(connection, days)
+    run_dbt(settings, database, inputs, ["build", "--exclude-resource-type", "unit_test"])
+    with connect(settings, database) as connection:
+        files = mart_files.write(connection, tables, MARTS, is_incremental=days is not None)
+        build_state.mark(connection, state)
+    return Made(files, days, f"built from nothing: {reason}" if days is None else f"built on the night of before: {len(days)} days of events changed")
+
+
+@contextmanager
+def _aside(database: Path) -> Iterator[Path]:
+    """A place for a database of the same name (DuckDB names the catalogue after it, and dbt's views name the catalogue), gone afterwards."""
+    folder = Path(mkdtemp(prefix=_ASIDE, dir=database.parent))
+    try:
+        yield folder / database.name
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def write_marts(connection: "duckdb.DuckDBPyConnection", tables: Lake) -> dict[str, list[DataFile]]:
-    """Write every mart of the open build database as Parquet into the night's `tables`, not yet committed."""
-    files = {mart: tables.write(connection, mart, f"SELECT * FROM {MARTS_SCHEMA}.{mart} ORDER BY {order}") for mart, order in MARTS.items()}
-    return {mart: [] if file is None else [file] for mart, file in files.items()}
 
 
 def run_dbt(settings: Settings, database: Path, inputs: Build, command: list[str], *, target: str = "build") -> Any:
@@ -150,11 +191,17 @@ def lake_tables(inputs: Build) -> dict[str, tuple[list[Path], dict[str, str]]]:
     return tables | {name: (inputs.lake.files(name), dict(columns)) for name, columns in INPUTS.items()}
 
 
-def _create_lake_views(settings: Settings, database: Path, inputs: Build) -> None:
-    with connect(settings, database) as connection:
-        connection.execute("CREATE SCHEMA lake")
-        for name, (files, columns) in lake_tables(inputs).items():
-            connection.execute(f"CREATE VIEW lake.{identifier(name)} AS SELECT * FROM {scan(files, columns)}")
+def _create_lake_views(connection: "duckdb.DuckDBPyConnection", inputs: Build) -> None:
+    connection.execute("CREATE SCHEMA IF NOT EXISTS lake")
+    connection.execute("CREATE SCHEMA IF NOT EXISTS state")
+    for name, (files, columns) in lake_tables(inputs).items():
+        connection.execute(f"CREATE OR REPLACE VIEW lake.{identifier(name)} AS SELECT * FROM {scan(files, columns)}")
+
+
+def _fingerprint(settings: Settings, inputs: Build) -> str:
+    """Of everything that decides the rows of kept tables beside the lake. What changes from night to night, and consent by default, is no part of them."""
+    rules = {name: value for name, value in _variables(settings, settings.warehouse_file, inputs).items() if name not in _NOT_RULES}
+    return build_state.fingerprint(DBT_PROJECT, rules)
 
 
 def _variables(settings: Settings, database: Path, inputs: Build) -> dict[str, Any]:
@@ -163,6 +210,9 @@ def _variables(settings: Settings, database: Path, inputs: Build) -> dict[str, A
         "feature_dates": [day.isoformat() for day in inputs.feature_dates],
         "granted_by_default": list(inputs.granted_by_default),
         "site_timezone": settings.site.timezone,
+        "session_idle_minutes": settings.sessions.idle_minutes,
+        "session_midnight": settings.sessions.midnight,
+        "session_campaign": settings.sessions.campaign,
         "bot_events_per_minute": settings.bots.max_events_per_minute,
         "bot_events_per_hour": settings.bots.max_events_per_hour,
         "bot_session_events": settings.bots.max_session_events,

@@ -16,8 +16,9 @@ from urllib.parse import unquote, urlsplit
 
 from dawnlist.duck import connect, scan
 from dawnlist.files import replace_file
+from dawnlist.mart_files import MARTS_SCHEMA
 from dawnlist.settings import Settings
-from dawnlist.warehouse import MARTS, MARTS_SCHEMA, Build, lake_tables, run_dbt
+from dawnlist.warehouse import MARTS, Build, lake_tables, run_dbt
 from spark_jobs.session import session
 
 if TYPE_CHECKING:

@@ -1,29 +1,42 @@
 """Two build databases side by side: what differs between their marts, but for the last digits of floating numbers."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 
 from dawnlist.duck import literal
-from dawnlist.warehouse import MARTS, MARTS_SCHEMA
+from dawnlist.mart_files import MARTS_SCHEMA
+from dawnlist.warehouse import MARTS
 
 RELATIVE = 1e-9
 
 
 def differences(left: Path, right: Path) -> dict[str, str]:
     """The marts that do not have the same columns of the same types and the same rows in both; what is wrong with each."""
-    with duckdb.connect() as connection:
-        for name, path in (("a", left), ("b", right)):
-            connection.execute(f"ATTACH {literal(str(path))} AS {name} (READ_ONLY)")
+    with duckdb.connect() as connection, TemporaryDirectory() as folder:
+        for side, path in (("a", left), ("b", right)):
+            connection.execute(f"CREATE SCHEMA {side}")
+            _copy(path, Path(folder) / side)
+            for mart in MARTS:
+                connection.execute(f"CREATE TABLE {side}.{mart} AS FROM read_parquet({literal(str(Path(folder) / side / mart))})")
         found = {mart: _difference(connection, mart) for mart in MARTS}
     return {mart: difference for mart, difference in found.items() if difference}
 
 
+def _copy(database: Path, folder: Path) -> None:
+    # A view names its database, so that it can be read under that name only.
+    folder.mkdir()
+    with duckdb.connect(str(database), read_only=True) as connection:
+        for mart in MARTS:
+            connection.execute(f"COPY {MARTS_SCHEMA}.{mart} TO {literal(str(folder / mart))} (FORMAT parquet)")
+
+
 def _difference(connection: duckdb.DuckDBPyConnection, mart: str) -> str:
-    columns, others = ([row[:2] for row in connection.execute(f"DESCRIBE {side}.{MARTS_SCHEMA}.{mart}").fetchall()] for side in "ab")
+    columns, others = ([row[:2] for row in connection.execute(f"DESCRIBE {side}.{mart}").fetchall()] for side in "ab")
     if columns != others:
         return f"columns: {sorted(set(columns) ^ set(others)) or 'in another order'}"
-    a, b = (f"(SELECT *, row_number() OVER (ORDER BY {MARTS[mart]}) AS row FROM {side}.{MARTS_SCHEMA}.{mart})" for side in "ab")
+    a, b = (f"(SELECT *, row_number() OVER (ORDER BY {MARTS[mart]}) AS row FROM {side}.{mart})" for side in "ab")
     unequal = {"missing rows": "a.row IS NULL OR b.row IS NULL"} | {name: _unequal(name, kind) for name, kind in columns}
     counts = ", ".join(f"count(*) FILTER ({condition})" for condition in unequal.values())
     (row,) = connection.execute(f"SELECT {counts} FROM {a} AS a FULL JOIN {b} AS b USING (row)").fetchall()

@@ -2,7 +2,7 @@
 
 import time
 
-from dawnlist import customer_value, identity, sources, validation, warehouse, warehouse_spark
+from dawnlist import customer_value, identity, mart_files, sources, validation, warehouse, warehouse_spark
 from dawnlist.duck import connect
 from dawnlist.lake import Lake
 from dawnlist.settings import Settings
@@ -12,25 +12,24 @@ from dawnlist.stages.base import DAY, Interval, Night, StageResult
 STAGE = "transform"
 
 
-def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
+def run(settings: Settings, interval: Interval, *, run_id: str, full: bool = False) -> StageResult:
     """Build the night of `interval.run_date` from the lake that it pinned. `rows_in` counts its events, `rows_out` the rows of all marts.
 
-    Raises MissingInputError when the night was not opened, TransformError when a model or a test fails, and GateError when
-    a suite does: the night's tables then stay as they were.
+    What has not changed since the build before is kept, unless `full`. Raises MissingInputError when the night was not opened,
+    TransformError when a model or a test fails, and GateError when a suite does: the night's tables then stay as they were.
     """
     started = time.monotonic()
     night = Night.load(settings, interval.run_date)
     with connect(settings) as connection:
         who = identity.resolve(connection, night.lake, night.run_date, night.tables, settings.identity, run_id=run_id)
     persons = who.persons
-    build = warehouse_spark.build if settings.warehouse.engine == "spark" else warehouse.build
-    build(settings, warehouse.plan(night.lake, persons, night.tables, night.run_date, sources.of_site(settings)))
-    with connect(settings, settings.warehouse_file, read_only=True) as connection:
-        marts = warehouse.write_marts(connection, night.tables)
-        value = customer_value.write(connection, night.tables, marts["feat_user_purchases"], settings.customer_value, run_date=night.run_date)
-    changes = {"persons": [persons] if persons else [], **marts, **value.files}
+    plan = warehouse.plan(night.lake, persons, night.tables, night.run_date, sources.of_site(settings))
+    made = _make(settings, plan, night.tables, is_full=full)
+    with connect(settings) as connection:
+        value = customer_value.write(connection, night.tables, made.files["feat_user_purchases"], settings.customer_value, run_date=night.run_date)
+    changes = {"persons": [persons] if persons else [], **made.files, **value.files}
     verdicts = validation.check_marts(settings, night.tables.preview(changes, run_id=run_id), run_date=night.run_date, run_id=run_id)
-    notes = gate.decide(settings, verdicts, f"The marts of {night.run_date}", run_date=night.run_date, run_id=run_id)
+    notes = [made.how, *gate.decide(settings, verdicts, f"The marts of {night.run_date}", run_date=night.run_date, run_id=run_id)]
     snapshot = night.tables.commit(changes, run_id=run_id)
     who.keep(Lake(settings.lake_dir), nights=settings.retention.nights, run_id=run_id)
 
@@ -46,3 +45,11 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
         metrics=value.metrics,
         notes=notes + value.notes,
     )
+
+
+def _make(settings: Settings, plan: warehouse.Build, tables: Lake, *, is_full: bool) -> warehouse.Made:
+    if settings.warehouse.engine != "spark":
+        return warehouse.make(settings, plan, tables, is_full=is_full)
+    warehouse_spark.build(settings, plan)
+    with connect(settings, settings.warehouse_file) as connection:
+        return warehouse.Made(mart_files.write(connection, tables, warehouse.MARTS, is_incremental=False), None, "built from nothing on Spark")

@@ -1,3 +1,5 @@
+{{ config(materialized=not_kept()) }}
+
 with human_events as (
     select events.*
     from {{ ref('stg_lake__events') }} as events
@@ -24,6 +26,7 @@ final as (
         human_events.event_type,
         human_events.occurred_at,
         human_events.event_date,
+        coalesce(human_events.user_id, human_events.anonymous_id) as visitor_id,
         persons.person_id,
         human_events.item_id,
         human_events.order_id,
@@ -35,6 +38,10 @@ final as (
         human_events.device,
         human_events.country,
         human_events.referrer,
+        {% if var('session_campaign') == 'campaign' %}
+            coalesce({{ property('utm_campaign') }}, {{ property('campaign') }}) as campaign,
+        {% endif %}
+        {{ scroll_percent() }} as scroll_percent,
         -- A purchase of less than one is a correction of the stock, and says nothing about taste.
         case
             when human_events.event_type = 'purchase' and human_events.quantity <= 0 then 0

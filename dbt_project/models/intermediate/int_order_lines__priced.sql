@@ -1,7 +1,11 @@
+{{ config(materialized=not_kept()) }}
+
 with order_lines as (
-    select *
-    from {{ ref('int_events__identified') }}
-    where event_type in ('purchase', 'refund') and order_id is not null
+    select
+        collected.*,
+        persons.person_id
+    from {{ ref('int_order_lines__collected') }} as collected
+    left join {{ ref('stg_lake__persons') }} as persons on collected.visitor_id = persons.alias_id
 ),
 
 final as (

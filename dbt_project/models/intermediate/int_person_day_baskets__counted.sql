@@ -1,3 +1,5 @@
+{{ config(materialized=kept(), pre_hook="{{ forget_stale('person_day') }}") }}
+
 with final as (
     select
         person_id,
@@ -5,9 +7,9 @@ with final as (
         item_id,
         count(*) filter (where event_type = 'add_to_cart') as n_add_to_carts,
         count(*) filter (where event_type = 'purchase') as n_purchases
-    from {{ ref('int_events__identified') }}
+    from {{ ref('int_events__sessionised') }}
     where
-        person_id is not null
+        {{ is_stale('person_day') }}
         and item_id is not null
         and weight > 0
         and event_type in ('add_to_cart', 'purchase')

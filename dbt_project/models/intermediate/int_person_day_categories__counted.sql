@@ -4,8 +4,8 @@ with person_day_items as (
         event_date,
         item_id,
         count(*) as n_events
-    from {{ ref('int_events__identified') }}
-    where person_id is not null and item_id is not null and weight > 0
+    from {{ ref('int_events__sessionised') }}
+    where item_id is not null and weight > 0
     group by person_id, event_date, item_id
 ),
 

@@ -1,3 +1,5 @@
+{{ config(materialized=kept(), pre_hook="{{ forget_stale('person_day') }}") }}
+
 with person_events as (
     select
         person_id,
@@ -5,8 +7,8 @@ with person_events as (
         {{ site_time('occurred_at') }} as seen_at,
         device,
         country
-    from {{ ref('int_events__identified') }}
-    where person_id is not null
+    from {{ ref('int_events__sessionised') }}
+    where {{ is_stale('person_day') }}
 ),
 
 placed as (

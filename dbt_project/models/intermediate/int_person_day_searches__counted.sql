@@ -1,11 +1,13 @@
+{{ config(materialized=kept(), pre_hook="{{ forget_stale('person_day') }}") }}
+
 with searches as (
     select
         person_id,
         event_date,
         occurred_at,
         lower(trim(search_term)) as search_term
-    from {{ ref('int_events__identified') }}
-    where person_id is not null and search_term is not null
+    from {{ ref('int_events__sessionised') }}
+    where {{ is_stale('person_day') }} and search_term is not null
 ),
 
 final as (

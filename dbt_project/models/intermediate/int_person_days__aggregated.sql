@@ -1,5 +1,8 @@
+{{ config(materialized=kept(), pre_hook="{{ forget_stale('person_day') }}") }}
+
 with person_events as (
     select * from {{ ref('int_events__sessionised') }}
+    where {{ is_stale('person_day') }}
 ),
 
 final as (
@@ -11,13 +14,13 @@ final as (
         count(*) filter (where event_type = 'click') as n_clicks,
         count(*) filter (where event_type = 'add_to_cart') as n_add_to_carts,
         count(*) filter (where event_type = 'purchase') as n_purchases,
-        count(*) filter (where is_session_start) as n_sessions,
+        count(*) filter (where event_number = 1) as n_sessions,
         min(occurred_at) as first_event_at,
         max(occurred_at) as last_event_at,
         cast(sum(dwell_milliseconds) as bigint) as dwell_milliseconds,
         count(dwell_milliseconds) as n_dwells,
-        {{ last_by('country', 'event_number') }} as country,
-        {{ last_by('device', 'event_number') }} as device
+        {{ last_by('country', '(session_started_at, event_number)') }} as country,
+        {{ last_by('device', '(session_started_at, event_number)') }} as device
     from person_events
     group by person_id, event_date
 )

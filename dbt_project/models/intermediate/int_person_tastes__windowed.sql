@@ -4,7 +4,7 @@ with person_items as (
         dates.feature_date,
         interactions.item_id,
         count(*) as n_events
-    from {{ ref('int_events__identified') }} as interactions
+    from {{ ref('int_events__sessionised') }} as interactions
     inner join {{ ref('int_persons__consented') }} as persons on interactions.person_id = persons.person_id
     inner join {{ ref('int_dates__listed') }} as dates
         on

@@ -6,8 +6,8 @@ with machines as (
     where
         aliases.is_anonymous
         and not exists (
-            select 1 from {{ ref('int_events__identified') }} as events
-            where events.person_id = aliases.person_id
+            select 1 from {{ ref('int_person_days__spanned') }} as days
+            where days.person_id = aliases.person_id
         )
 ),
 

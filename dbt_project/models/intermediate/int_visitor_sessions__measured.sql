@@ -1,3 +1,5 @@
+{{ config(materialized=kept(), pre_hook="{{ forget_stale('day') }}") }}
+
 -- Orders say nothing about machines: an invoice has many lines in one minute.
 with counted_events as (
     select
@@ -8,6 +10,7 @@ with counted_events as (
     from {{ ref('stg_lake__events') }}
     where
         not is_bot
+        and {{ is_stale('day') }}
         and occurred_at < {{ night_end() }}
         and event_type in ('view', 'click', 'search')
         and coalesce(user_id, anonymous_id) is not null

@@ -1,3 +1,5 @@
+{{ config(materialized=kept(), pre_hook="{{ forget_stale('day') }}") }}
+
 with events as (
     select
         source,
@@ -5,7 +7,7 @@ with events as (
         is_bot,
         coalesce(user_id, anonymous_id) as visitor_id
     from {{ ref('stg_lake__events') }}
-    where occurred_at < {{ night_end() }}
+    where occurred_at < {{ night_end() }} and {{ is_stale('day') }}
 ),
 
 judged_events as (

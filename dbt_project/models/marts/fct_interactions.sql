@@ -1,3 +1,5 @@
+{{ config(materialized=not_kept()) }}
+
 with item_events as (
     select * from {{ ref('int_events__identified') }}
     where item_id is not null and weight > 0

@@ -1,15 +1,20 @@
+{{ config(materialized=kept(), pre_hook="{{ forget_stale('person_day') }}") }}
+
 with person_events as (
     select * from {{ ref('int_events__sessionised') }}
+    where {{ is_stale('person_day') }}
 ),
 
 sessions as (
     select
         person_id,
-        session_number,
-        min(occurred_at) as started_at,
+        session_started_at as started_at,
         max(occurred_at) as ended_at,
         count(*) as n_events,
+        count(*) filter (where event_type = 'view') as n_views,
         count(distinct item_id) as n_items,
+        cast(sum(dwell_milliseconds) as bigint) as dwell_milliseconds,
+        max(scroll_percent) as max_scroll_percent,
         {{ first_by('source', 'event_number') }} as source,
         {{ first_by('item_id', 'event_number') }} as entry_item_id,
         {{ last_by('item_id', 'event_number') }} as exit_item_id,
@@ -17,7 +22,7 @@ sessions as (
         {{ first_by('country', 'event_number') }} as country,
         {{ first_by('referrer', 'event_number') }} as referrer
     from person_events
-    group by person_id, session_number
+    group by person_id, session_started_at
 ),
 
 final as (
@@ -27,10 +32,14 @@ final as (
         source,
         person_id,
         started_at,
+        cast(started_at as date) as event_date,
         ended_at,
         {{ seconds_between('started_at', 'ended_at') }} as duration_seconds,
         n_events,
+        n_views,
         n_items,
+        {{ rounded('dwell_milliseconds / 1e3') }} as dwell_seconds,
+        max_scroll_percent,
         entry_item_id,
         exit_item_id,
         device,

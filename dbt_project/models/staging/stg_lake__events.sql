@@ -21,6 +21,7 @@ renamed as (
         device,
         country,
         referrer,
+        properties,
         coalesce(is_bot, false) as is_bot
     from source
 )

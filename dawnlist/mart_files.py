@@ -1,0 +1,93 @@
+"""The marts as the night's Parquet files. Large ones have a file a day, and a day whose rows are the same keeps the file of the build before."""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dawnlist.files import make_folder, replace_file
+from dawnlist.lake import DataFile, Lake
+
+if TYPE_CHECKING:
+    import duckdb
+
+MARTS_SCHEMA = "marts"
+# The marts with a file for each event_date, and the query of the days on which their rows may differ from the build before. A day of
+# fct_interactions differs also where a person gave or withdrew consent, who was there on that day.
+BY_DAY: Mapping[str, str] = {
+    "fct_sessions": "SELECT event_date FROM lake.stale_person_days",
+    "fct_interactions": """
+        SELECT event_date FROM lake.stale_days UNION SELECT event_date FROM lake.stale_person_days
+        UNION SELECT event_date FROM intermediate.int_person_days__spanned WHERE person_id IN (
+            SELECT person_id
+            FROM state.consents AS former FULL JOIN intermediate.int_persons__consented AS persons USING (person_id)
+            WHERE coalesce(former.has_personalisation_consent, false) <> coalesce(persons.has_personalisation_consent, false)
+        )
+    """,
+}
+_FILES = "mart VARCHAR, root VARCHAR, path VARCHAR, n_rows BIGINT, n_bytes BIGINT, sha256 VARCHAR, event_date VARCHAR"
+
+
+def write(connection: "duckdb.DuckDBPyConnection", tables: Lake, orders: Mapping[str, str], *, is_incremental: bool) -> dict[str, list[DataFile]]:
+    """Write every mart of the open build database into the night's `tables`, not yet committed. `orders`: mart -> the order of its rows.
+
+    The files of marts by day are noted in `state.files`, from which the next build takes those of unchanged days.
+    """
+    files = {}
+    for mart, order in orders.items():
+        if mart in BY_DAY:
+            files[mart] = _write_days(connection, tables, mart, order, is_incremental=is_incremental)
+        else:
+            file = tables.write(connection, mart, f"SELECT * FROM {MARTS_SCHEMA}.{mart} ORDER BY {order}")
+            files[mart] = [file] if file else []
+    _note(connection, tables, {mart: files[mart] for mart in BY_DAY if mart in files})
+    return files
+
+
+def _write_days(connection: "duckdb.DuckDBPyConnection", tables: Lake, mart: str, order: str, *, is_incremental: bool) -> list[DataFile]:
+    days = {day for (day,) in connection.execute(f"SELECT DISTINCT event_date FROM {MARTS_SCHEMA}.{mart}").fetchall()}
+    kept = _keep(connection, tables, mart, days) if is_incremental else []
+    written = [
+        tables.write(connection, mart, f"SELECT * FROM {MARTS_SCHEMA}.{mart} WHERE event_date = DATE '{day}' ORDER BY {order}", partition=day)
+        for day in sorted(days - {date.fromisoformat(file.partition) for file in kept})
+    ]
+    return [*kept, *(file for file in written if file)]
+
+
+def _keep(connection: "duckdb.DuckDBPyConnection", tables: Lake, mart: str, days: set[date]) -> list[DataFile]:
+    """The files of the build before for those of `days` that have not changed, now also in `tables`. A file that is gone is left out."""
+    changed = {day for (day,) in connection.execute(BY_DAY[mart]).fetchall()}
+    kept = []
+    for root, *fields in connection.execute("SELECT root, path, n_rows, n_bytes, sha256, event_date FROM state.files WHERE mart = ?", [mart]).fetchall():
+        file = DataFile(*fields)
+        if date.fromisoformat(file.partition) in days - changed and _link(Path(root) / file.path, tables.root / file.path):
+            kept.append(file)
+    return kept
+
+
+def _link(source: Path, target: Path) -> bool:
+    """Make the immutable file `source` also `target`, without a copy where the disk allows it. False when it is gone."""
+    if target.exists():
+        return True
+    make_folder(target.parent)
+    aside = target.with_name(f".{target.name}.tmp")
+    aside.unlink(missing_ok=True)
+    try:
+        with suppress(OSError):
+            os.link(source, aside)
+        if not aside.exists():
+            shutil.copyfile(source, aside)
+    except FileNotFoundError:
+        return False
+    replace_file(aside, target)
+    return True
+
+
+def _note(connection: "duckdb.DuckDBPyConnection", tables: Lake, files: Mapping[str, Iterable[DataFile]]) -> None:
+    connection.execute(f"CREATE OR REPLACE TABLE state.files ({_FILES})")
+    rows = [[mart, str(tables.root), file.path, file.rows, file.bytes, file.sha256, file.partition] for mart, written in files.items() for file in written]
+    if rows:
+        connection.executemany("INSERT INTO state.files VALUES (?, ?, ?, ?, ?, ?, ?)", rows)

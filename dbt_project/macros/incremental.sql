@@ -1,0 +1,135 @@
+-- noqa: disable=LT02
+{#
+Tables that are kept from night to night: only the rows of what changed are made again. To add one, write
+
+    {{ config(materialized=kept(), pre_hook="{{ forget_stale('person_day') }}") }}
+
+    with person_events as (
+        select * from {{ ref('int_events__sessionised') }}
+        where {{ is_stale('person_day') }}
+    ),
+
+The word says what a row depends on beside the seeds and the variables:
+  day         the events of its event_date (column event_date), whoever's they are: an item's day, a search term's day. No person_id, because
+              the persons behind yesterday's ids are resolved anew every night; keep visitor_id and join the persons later.
+  person_day  the events of its person_id on its event_date, and the sessions that reach into that day. No other person, no window over
+              a person's whole life, and no other day beyond the sessions'.
+Neither may depend on what holds as of the run date: consent, the catalogue, the persons of anonymous visitors (day). Join those in the tables
+and views behind it, which are made anew every night.
+
+Before the model runs `forget_stale` deletes its stale rows, then what it selects is added. Where there is
+nothing to keep (first build, changed SQL, seeds or settings, a backfill, Spark) everything is made and `is_stale` is `true`. Which days,
+persons and pairs are stale: dawnlist/build_state.py, and int_person_days__spanned. tests/integration/test_incremental.py compares every mart
+with a full build.
+#}
+{% macro kept() -%}
+    {{ 'incremental' if target.type == 'duckdb' else 'table' }}
+{%- endmacro %}
+
+{#
+For a model that every table behind it reads no more than a night's part of, or that is a late join to kept tables: not worth its own rows
+in the build database. Spark keeps nothing from night to night, and reads a table faster.
+#}
+{% macro not_kept() -%}
+    {{ 'view' if target.type == 'duckdb' else 'table' }}
+{%- endmacro %}
+
+{# A condition: the row is to be made in this build. `relation`: the alias of the table, where it needs one. #}
+{% macro is_stale(kept_by, relation=none) -%}
+    {%- set prefix = relation ~ '.' if relation else '' -%}
+    {%- if not (execute and this is not none and is_incremental()) -%}
+        true
+    {%- elif kept_by == 'day' -%}
+        {{ prefix }}event_date in ({{ dates_in('lake.stale_days') }})
+    {%- else -%}
+        {{ prefix }}event_date in ({{ dates_in('lake.stale_person_days') }})
+        and ({{ prefix }}person_id, {{ prefix }}event_date) in (select (person_id, event_date) from lake.stale_person_days)
+    {%- endif -%}
+{%- endmacro %}
+
+{# The days of a relation as literals, so that files of other days are not opened; NULL where there is none. #}
+{% macro dates_in(relation) -%}
+    {%- set days = run_query('select distinct event_date from ' ~ relation ~ ' order by event_date').columns[0].values() -%}
+    {%- for day in days -%}
+        date '{{ day }}'{{ ', ' if not loop.last }}
+    {%- else -%}
+        null
+    {%- endfor -%}
+{%- endmacro %}
+
+{# Pre-hook of a kept table: delete the rows that are made again. #}
+{% macro forget_stale(kept_by) -%}
+    {%- if kept_by == 'person_day' -%}
+        {%- do ref('int_person_days__spanned') -%}  {# which comes first: its post-hook finds the pairs #}
+        {%- if execute and this is not none and is_incremental() -%}
+            delete from {{ this }} as kept using lake.stale_person_days as stale
+            where kept.person_id = stale.person_id and kept.event_date = stale.event_date
+        {%- endif -%}
+    {%- elif execute and this is not none and is_incremental() -%}
+        delete from {{ this }} where event_date in (select event_date from lake.stale_days)
+    {%- endif -%}
+{%- endmacro %}
+
+{# Of int_person_days__spanned: the row's day changed, or the ids behind its person. #}
+{% macro is_stale_span() -%}
+    {%- if execute and this is not none and is_incremental() -%}
+        (event_date in (select event_date from lake.stale_days) or person_id in (select person_id from lake.stale_persons))
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+{# Pre-hooks of int_person_days__spanned: put its stale rows aside and delete them. #}
+{% macro put_stale_spans_aside() -%}
+    {%- if execute and this is not none and is_incremental() -%}
+        create or replace table lake.former_spans as select * from {{ this }} where {{ is_stale_span() }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro forget_stale_spans() -%}
+    {%- if execute and this is not none and is_incremental() -%}
+        delete from {{ this }} where {{ is_stale_span() }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+Post-hook of int_person_days__spanned: the pairs of person and day whose rows are made again. Those of changed days and persons, as they were and
+as they are, and of the same person every day before and after that a session may connect with one of these: from day to day, the last
+event (the later of the two states) is no more than the idle time before the next day's first (the earlier of the two).
+#}
+{% macro find_stale_person_days() -%}
+    {%- if execute and this is not none and is_incremental() -%}
+        create or replace table lake.stale_person_days as
+        with changed as (
+            select person_id, event_date from lake.former_spans
+            union
+            select person_id, event_date from {{ this }} where {{ is_stale_span() }}
+        ),
+        both_states as (
+            select person_id, event_date, min(first_event_at) as first_event_at, max(last_event_at) as last_event_at
+            from (select * from {{ this }} union all select * from lake.former_spans)
+            where person_id in (select person_id from changed)
+            group by person_id, event_date
+        ),
+        chain_starts as (
+            select
+                *,
+                coalesce(
+                    first_event_at > lag(last_event_at) over person_timeline + interval '{{ var("session_idle_minutes") }}' minute, true
+                ) as is_chain_start
+            from both_states
+            window person_timeline as (partition by person_id order by event_date)
+        ),
+        chains as (
+            select
+                *,
+                sum(cast(is_chain_start as integer)) over (partition by person_id order by event_date rows unbounded preceding) as chain
+            from chain_starts
+        )
+        select person_id, event_date from chains
+        where (person_id, chain) in (
+            select (chains.person_id, chains.chain)
+            from chains inner join changed on chains.person_id = changed.person_id and chains.event_date = changed.event_date
+        )
+    {%- endif -%}
+{%- endmacro %}
