@@ -33,6 +33,9 @@ class Site(_Section):
     """The site that this home serves."""
 
     sources: tuple[str, ...] = Field(("store",), description="the sources of this site: files in config/sources, without .yml", min_length=1)
+    currency: str | None = Field(
+        None, pattern="^[A-Z]{3}$", description="the currency of all amounts of orders (ISO 4217); default: that of the first source that names one"
+    )
     timezone: str = Field("UTC", description="the zone of local dates in reports and marts (IANA name)")
 
 

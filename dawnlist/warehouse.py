@@ -59,7 +59,9 @@ MARTS: Mapping[str, str] = {
 }
 
 # The dbt variables that no row of a kept table depends on.
-_NOT_RULES = frozenset({"run_date", "feature_dates", "granted_by_default", "warehouse_path", "duckdb_memory_limit", "duckdb_threads", "duckdb_temp_directory"})
+_NOT_RULES = frozenset(
+    {"run_date", "feature_dates", "granted_by_default", "currency", "warehouse_path", "duckdb_memory_limit", "duckdb_threads", "duckdb_temp_directory"}
+)
 _ASIDE = ".build-"
 _FAILED = {"error", "fail", "runtime error"}
 # What dbt calls its two loggers: it leaves them, and the log file that one of them holds open, behind.
@@ -75,6 +77,7 @@ class Build:
     run_date: date
     feature_dates: tuple[date, ...]
     granted_by_default: tuple[str, ...]
+    currency: str = ""  # of the first source that names one; '' where none does
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Made:
     files: dict[str, list[DataFile]]
     stale_days: list[date] | None
     how: str
+    notes: list[str]
 
 
 def feature_dates(run_date: date, horizon_days: int) -> tuple[date, ...]:
@@ -100,6 +104,7 @@ def plan(lake: Snapshot, persons: DataFile | None, tables: Lake, run_date: date,
         run_date=run_date,
         feature_dates=feature_dates(run_date, sources[0].horizon_days),
         granted_by_default=tuple(source.name for source in sources if source.consent_default == "granted"),
+        currency=next((source.currency for source in sources if source.currency), ""),
     )
 
 
@@ -146,8 +151,18 @@ def _make(settings: Settings, database: Path, inputs: Build, tables: Lake, state
     run_dbt(settings, database, inputs, ["build", "--exclude-resource-type", "unit_test"])
     with connect(settings, database) as connection:
         files = mart_files.write(connection, tables, MARTS, is_incremental=days is not None)
+        notes = notes_on(connection)
         build_state.mark(connection, state)
-    return Made(files, days, f"built from nothing: {reason}" if days is None else f"built on the night of before: {len(days)} days of events changed")
+    how = f"built from nothing: {reason}" if days is None else f"built on the night of before: {len(days)} days of events changed"
+    return Made(files, days, how, notes)
+
+
+def notes_on(connection: "duckdb.DuckDBPyConnection") -> list[str]:
+    """What whoever reads the night should know about the marts of the open build database, in sentences."""
+    (lines,) = connection.execute(f"SELECT coalesce(sum(n_lines_without_rate), 0)::BIGINT FROM {mart_files.MARTS_SCHEMA}.fct_orders").fetchall()[0]
+    if not lines:
+        return []
+    return [f"{lines} order lines are in a currency without a rate of their day and in no amount: add it to dbt_project/seeds/exchange_rates.csv"]
 
 
 @contextmanager
@@ -209,6 +224,7 @@ def _variables(settings: Settings, database: Path, inputs: Build) -> dict[str, A
         "run_date": inputs.run_date.isoformat(),
         "feature_dates": [day.isoformat() for day in inputs.feature_dates],
         "granted_by_default": list(inputs.granted_by_default),
+        "currency": settings.site.currency or inputs.currency,
         "site_timezone": settings.site.timezone,
         "session_idle_minutes": settings.sessions.idle_minutes,
         "session_midnight": settings.sessions.midnight,

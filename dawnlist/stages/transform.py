@@ -29,7 +29,7 @@ def run(settings: Settings, interval: Interval, *, run_id: str, full: bool = Fal
         value = customer_value.write(connection, night.tables, made.files["feat_user_purchases"], settings.customer_value, run_date=night.run_date)
     changes = {"persons": [persons] if persons else [], **made.files, **value.files}
     verdicts = validation.check_marts(settings, night.tables.preview(changes, run_id=run_id), run_date=night.run_date, run_id=run_id)
-    notes = [made.how, *gate.decide(settings, verdicts, f"The marts of {night.run_date}", run_date=night.run_date, run_id=run_id)]
+    notes = [made.how, *made.notes, *gate.decide(settings, verdicts, f"The marts of {night.run_date}", run_date=night.run_date, run_id=run_id)]
     snapshot = night.tables.commit(changes, run_id=run_id)
     who.keep(Lake(settings.lake_dir), nights=settings.retention.nights, run_id=run_id)
 
@@ -52,4 +52,5 @@ def _make(settings: Settings, plan: warehouse.Build, tables: Lake, *, is_full: b
         return warehouse.make(settings, plan, tables, is_full=is_full)
     warehouse_spark.build(settings, plan)
     with connect(settings, settings.warehouse_file) as connection:
-        return warehouse.Made(mart_files.write(connection, tables, warehouse.MARTS, is_incremental=False), None, "built from nothing on Spark")
+        files = mart_files.write(connection, tables, warehouse.MARTS, is_incremental=False)
+        return warehouse.Made(files, None, "built from nothing on Spark", warehouse.notes_on(connection))

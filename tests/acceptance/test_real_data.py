@@ -39,8 +39,9 @@ def test_online_retail_keeps_every_line_and_its_published_totals(real_data: Real
     for stage in ("open", "transform"):
         dawnlist(tmp_path, stage, *source, "--run-date", "2011-12-09")
     orders = [str(path) for path in Lake(load(home=tmp_path).night_dir("2011-12-09")).snapshot().files("fct_orders")]
-    found = duckdb.sql(f"SELECT count(*), round(sum(net_revenue), 2)::DECIMAL(18, 2)::VARCHAR FROM read_parquet({orders})").fetchall()
-    assert found == [(25_900, "9747747.93")]
+    select = "count(*), round(sum(net_revenue), 2)::DECIMAL(18, 2)::VARCHAR, sum(n_refund_lines), sum(n_lines + n_refund_lines), min(currency), max(currency)"
+    found = duckdb.sql(f"SELECT {select} FROM read_parquet({orders})").fetchall()
+    assert found == [(25_900, "9747747.93", 9_288, 541_909, "GBP", "GBP")]
 
 
 def test_globo_news_has_its_clicks_on_their_own_days(real_data: RealData, tmp_path: Path) -> None:

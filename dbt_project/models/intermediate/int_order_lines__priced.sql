@@ -8,6 +8,36 @@ with order_lines as (
     left join {{ ref('stg_lake__persons') }} as persons on collected.visitor_id = persons.alias_id
 ),
 
+rates as (
+    select
+        currency,
+        valid_from,
+        rate,
+        lead(valid_from) over (partition by currency order by valid_from) as valid_to
+    from {{ ref('exchange_rates') }}
+),
+
+-- A line without a currency is in the site's own.
+exchanged as (
+    select
+        order_lines.*,
+        case
+            when coalesce(order_lines.currency, '{{ var("currency") }}') = '{{ var("currency") }}' then 1
+            else rates.rate
+        end as rate,
+        -- Some sources send what comes back as a negative quantity.
+        cast(
+            case when order_lines.event_type = 'refund' then abs(coalesce(order_lines.quantity, 1)) else coalesce(order_lines.quantity, 1) end
+            * coalesce(order_lines.unit_price, 0) as decimal(18, 4)
+        ) as own_amount
+    from order_lines
+    left join rates
+        on
+            order_lines.currency = rates.currency
+            and order_lines.event_date >= rates.valid_from
+            and (order_lines.event_date < rates.valid_to or rates.valid_to is null)
+),
+
 final as (
     select
         event_id,
@@ -16,18 +46,12 @@ final as (
         person_id,
         item_id,
         occurred_at,
-        currency,
+        currency as own_currency,
         event_type = 'refund' as is_refund,
-        -- Some sources send what comes back as a negative quantity.
-        cast(case
-            when event_type = 'refund' then 0
-            else coalesce(quantity, 1) * coalesce(unit_price, 0)
-        end as decimal(18, 4)) as gross_amount,
-        cast(case
-            when event_type = 'refund' then abs(coalesce(quantity, 1)) * coalesce(unit_price, 0)
-            else 0
-        end as decimal(18, 4)) as refund_amount
-    from order_lines
+        rate is not null as has_rate,
+        cast(case when event_type = 'refund' then 0 else own_amount * coalesce(rate, 0) end as decimal(18, 4)) as gross_amount,
+        cast(case when event_type = 'refund' then own_amount * coalesce(rate, 0) else 0 end as decimal(18, 4)) as refund_amount
+    from exchanged
 )
 
 select * from final

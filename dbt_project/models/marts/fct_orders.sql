@@ -13,7 +13,8 @@ orders as (
         count(distinct item_id) as n_items,
         sum(gross_amount) as gross_revenue,
         sum(refund_amount) as refunds,
-        min(currency) as currency
+        count(*) filter (where not has_rate) as n_lines_without_rate,
+        min(own_currency) as own_currency
     from order_lines
     group by source, order_id
 ),
@@ -27,10 +28,11 @@ final as (
         n_lines,
         n_refund_lines,
         n_items,
+        n_lines_without_rate,
         cast(gross_revenue as decimal(18, 4)) as gross_revenue,
         cast(refunds as decimal(18, 4)) as refunds,
         cast(gross_revenue - refunds as decimal(18, 4)) as net_revenue,
-        currency
+        {% if var('currency') %}'{{ var('currency') }}'{% else %}own_currency{% endif %} as currency
     from orders
 )
 
