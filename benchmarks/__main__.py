@@ -11,7 +11,21 @@ from dawnlist.errors import DawnlistError
 from dawnlist.settings import PROJECT
 
 RESULTS = PROJECT / "var" / "bench"
-NOT_BENCHMARKS = {"__init__", "__main__", "measure", "record", "nights", "loads", "events", "bare_copy", "pandas_gate"}
+NOT_BENCHMARKS = {
+    "__init__",
+    "__main__",
+    "measure",
+    "record",
+    "nights",
+    "loads",
+    "events",
+    "bare_copy",
+    "pandas_gate",
+    "visits",
+    "plain_sql",
+    "transform_night",
+    "transforms",
+}
 
 
 def names() -> list[str]:

@@ -97,6 +97,9 @@ def note_stale(connection: "duckdb.DuckDBPyConnection", days: list[date]) -> Non
     connection.execute("CREATE OR REPLACE TABLE lake.stale_days (event_date DATE)")
     if days:
         connection.execute(f"INSERT INTO lake.stale_days VALUES {', '.join(f'(DATE {literal(str(day))})' for day in days)}")
+    # Of persons' days dbt finds them itself: int_person_days__spanned.
+    connection.execute("CREATE OR REPLACE TABLE lake.stale_person_days (person_id VARCHAR, event_date DATE)")
+    connection.execute("CREATE OR REPLACE VIEW lake.tested_days AS SELECT event_date FROM lake.stale_days UNION SELECT event_date FROM lake.stale_person_days")
     connection.execute("""
         CREATE OR REPLACE TABLE lake.stale_persons AS
         WITH moved AS (

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
@@ -60,7 +60,17 @@ MARTS: Mapping[str, str] = {
 
 # The dbt variables that no row of a kept table depends on.
 _NOT_RULES = frozenset(
-    {"run_date", "feature_dates", "granted_by_default", "currency", "warehouse_path", "duckdb_memory_limit", "duckdb_threads", "duckdb_temp_directory"}
+    {
+        "run_date",
+        "feature_dates",
+        "granted_by_default",
+        "currency",
+        "is_incremental",
+        "warehouse_path",
+        "duckdb_memory_limit",
+        "duckdb_threads",
+        "duckdb_temp_directory",
+    }
 )
 _ASIDE = ".build-"
 _FAILED = {"error", "fail", "runtime error"}
@@ -77,6 +87,7 @@ class Build:
     run_date: date
     feature_dates: tuple[date, ...]
     granted_by_default: tuple[str, ...]
+    is_incremental: bool = False
     currency: str = ""  # of the first source that names one; '' where none does
 
 
@@ -145,10 +156,10 @@ def _make(settings: Settings, database: Path, inputs: Build, tables: Lake, state
             file.unlink(missing_ok=True)
     with connect(settings, database) as connection:
         build_state.unmark(connection)
-        _create_lake_views(connection, inputs)
+        create_lake_views(connection, inputs)
         if days is not None:
             build_state.note_stale(connection, days)
-    run_dbt(settings, database, inputs, ["build", "--exclude-resource-type", "unit_test"])
+    run_dbt(settings, database, replace(inputs, is_incremental=days is not None), ["build", "--exclude-resource-type", "unit_test"])
     with connect(settings, database) as connection:
         files = mart_files.write(connection, tables, MARTS, is_incremental=days is not None)
         notes = notes_on(connection)
@@ -206,7 +217,8 @@ def lake_tables(inputs: Build) -> dict[str, tuple[list[Path], dict[str, str]]]:
     return tables | {name: (inputs.lake.files(name), dict(columns)) for name, columns in INPUTS.items()}
 
 
-def _create_lake_views(connection: "duckdb.DuckDBPyConnection", inputs: Build) -> None:
+def create_lake_views(connection: "duckdb.DuckDBPyConnection", inputs: Build) -> None:
+    """Make the views over the pinned lake that staging reads."""
     connection.execute("CREATE SCHEMA IF NOT EXISTS lake")
     connection.execute("CREATE SCHEMA IF NOT EXISTS state")
     for name, (files, columns) in lake_tables(inputs).items():
@@ -224,6 +236,7 @@ def _variables(settings: Settings, database: Path, inputs: Build) -> dict[str, A
         "run_date": inputs.run_date.isoformat(),
         "feature_dates": [day.isoformat() for day in inputs.feature_dates],
         "granted_by_default": list(inputs.granted_by_default),
+        "is_incremental": inputs.is_incremental,
         "currency": settings.site.currency or inputs.currency,
         "site_timezone": settings.site.timezone,
         "session_idle_minutes": settings.sessions.idle_minutes,

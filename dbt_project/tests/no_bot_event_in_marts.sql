@@ -1,12 +1,20 @@
 with marts as (
-    select event_id from {{ ref('fct_interactions') }}
-    union
-    select event_id from {{ ref('int_events__sessionised') }}
+    select
+        event_id,
+        event_date
+    from {{ ref('fct_interactions') }}
+    where {{ is_tested() }}
+    union all
+    select
+        event_id,
+        event_date
+    from {{ ref('int_events__sessionised') }}
+    where {{ is_tested() }}
 )
 
 select marts.event_id
 from marts
-inner join {{ ref('stg_lake__events') }} as events on marts.event_id = events.event_id
+inner join {{ ref('stg_lake__events') }} as events on marts.event_id = events.event_id and marts.event_date = events.event_date
 left join {{ ref('int_visitors__bots') }} as bots
     on
         events.source = bots.source

@@ -1,10 +1,9 @@
--- Counted again from the events: a feature of all time up to a date has no event after it.
+-- Counted again from the days of events: a feature of all time up to a date has no event after it.
 with person_events as (
     select
         person_id,
         min(event_date) as first_date
-    from {{ ref('int_events__identified') }}
-    where person_id is not null
+    from {{ ref('int_person_days__spanned') }}
     group by person_id
 )
 
