@@ -92,7 +92,8 @@ def stale_days(settings: Settings, lake: Snapshot, state: BuildState, run_date: 
 def note_stale(connection: "duckdb.DuckDBPyConnection", days: list[date]) -> None:
     """Write what dbt's kept tables are to make again (dbt_project/macros/incremental.sql): `days`, and the persons whose ids were resolved otherwise.
 
-    `lake.persons` is of the new build, `state.persons` of the last. Of an id that has another person now both are stale, the old and the new.
+    `lake.persons` is of the new build, `state.persons` of the last. Of an id that has another person now both are stale, the old and the new. An id that nobody
+    had before has no events on days that did not change: identity gives a person to every id that the lake knows.
     """
     connection.execute("CREATE OR REPLACE TABLE lake.stale_days (event_date DATE)")
     if days:
@@ -104,9 +105,9 @@ def note_stale(connection: "duckdb.DuckDBPyConnection", days: list[date]) -> Non
         CREATE OR REPLACE TABLE lake.stale_persons AS
         WITH moved AS (
             SELECT former.person_id AS former_id, persons.person_id
-            FROM state.persons AS former FULL JOIN lake.persons ON former.alias_id = persons.alias_id
+            FROM state.persons AS former LEFT JOIN lake.persons ON former.alias_id = persons.alias_id
             WHERE former.person_id IS DISTINCT FROM persons.person_id
         )
-        SELECT former_id AS person_id FROM moved WHERE former_id IS NOT NULL
+        SELECT former_id AS person_id FROM moved
         UNION SELECT person_id FROM moved WHERE person_id IS NOT NULL
     """)

@@ -79,6 +79,15 @@ in the build database. Spark keeps nothing from night to night, and reads a tabl
     {%- endif -%}
 {%- endmacro %}
 
+{# The days on which such rows can be: those that changed, and those of the rows put aside. Files of other days are not opened. #}
+{% macro is_day_of_stale_spans() -%}
+    {%- if execute and this is not none and is_incremental() -%}
+        event_date in ({{ dates_in('(select event_date from lake.stale_days union select event_date from lake.former_spans)') }})
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
 {# Pre-hooks of int_person_days__spanned: put its stale rows aside and delete them. #}
 {% macro put_stale_spans_aside() -%}
     {%- if execute and this is not none and is_incremental() -%}

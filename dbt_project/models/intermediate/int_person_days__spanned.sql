@@ -6,7 +6,7 @@
 
 with person_events as (
     select * from {{ ref('int_events__identified') }}
-    where person_id is not null and {{ is_stale_span() }}
+    where person_id is not null and {{ is_day_of_stale_spans() }} and {{ is_stale_span() }}
 ),
 
 final as (
