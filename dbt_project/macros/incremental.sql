@@ -79,10 +79,14 @@ in the build database. Spark keeps nothing from night to night, and reads a tabl
     {%- endif -%}
 {%- endmacro %}
 
-{# The days on which such rows can be: those that changed, and those of the rows put aside. Files of other days are not opened. #}
+{#
+The days on which such rows can be: those that changed, and those on which the persons were there until now, whoever they are from now on. Files
+of other days are not opened. It is asked before the stale rows are deleted.
+#}
 {% macro is_day_of_stale_spans() -%}
     {%- if execute and this is not none and is_incremental() -%}
-        event_date in ({{ dates_in('(select event_date from lake.stale_days union select event_date from lake.former_spans)') }})
+        {%- set former = 'select event_date from ' ~ this ~ ' where person_id in (select person_id from lake.stale_persons)' -%}
+        event_date in ({{ dates_in('(select event_date from lake.stale_days union ' ~ former ~ ')') }})
     {%- else -%}
         true
     {%- endif -%}
