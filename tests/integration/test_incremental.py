@@ -187,7 +187,7 @@ def test_a_killed_build_is_followed_by_one_from_nothing(shop: Shop, tmp_path: Pa
     run_dbt = warehouse.run_dbt
 
     def killed(*given: Any) -> None:
-        run_dbt(*given[:3], ["run", "--select", "+int_events__sessionised", "--exclude-resource-type"])
+        run_dbt(*given[:3], ["build", "--select", "+int_events__sessionised", "--exclude-resource-type", "unit_test"])
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
