@@ -14,7 +14,7 @@ the disk before the catalogue that leads to it.
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -148,6 +148,17 @@ class Lake:
             connection.execute("DROP TABLE IF EXISTS temp._written")
             aside.unlink(missing_ok=True)
 
+    def write_day(self, connection: "duckdb.DuckDBPyConnection", table: str, own: str, *, partition: date) -> DataFile:
+        """Like `write` for one day (with rows) of a DuckDB table that has the columns of `table` and is sorted: `own` is its name and the day's condition."""
+        folder = self.root / table / f"event_date={partition}"
+        make_folder(folder)
+        aside = folder / f".{uuid4().hex}.tmp"
+        try:
+            columns = [f'"{name}"' for name, *_ in connection.execute(f"FROM {own} LIMIT 0").description or ()]
+            return self.adopt(table, aside, rows=copy_day(connection, own, dict(zip(columns, columns, strict=True)), aside), partition=partition)
+        finally:
+            aside.unlink(missing_ok=True)
+
     def adopt(self, table: str, aside: Path, *, rows: int, partition: date | None = None) -> DataFile:
         """Move a finished Parquet file of `rows` rows into `table`'s folder under its content's name; not yet visible."""
         digest = sha256_of(aside)
@@ -234,8 +245,20 @@ class Lake:
         return TableVersion(document["version"], files, document["run_id"], document["attempt"], document["schema_version"])
 
 
-def copy_day(connection: "duckdb.DuckDBPyConnection", own: str, values: Mapping[str, str], target: Path) -> None:
-    """Write one day's rows with the bytes that `Lake.write` gives them. `own`: a DuckDB table that has them in their order, and a condition that
+def in_groups(rows: Mapping[date, int], most: int) -> Iterator[list[date]]:
+    """The days in their order, in groups whose `rows` are held in memory together: up to `most`, or one day."""
+    days: list[date] = []
+    for day in rows:
+        if days and sum(rows[one] for one in [*days, day]) > most:
+            yield days
+            days = []
+        days.append(day)
+    if days:
+        yield days
+
+
+def copy_day(connection: "duckdb.DuckDBPyConnection", own: str, values: Mapping[str, str], target: Path) -> int:
+    """Write one day's rows with the bytes that `Lake.write` gives them. Returns how many there were. `own`: a DuckDB table that has them in their order, and a condition that
     finds them; `values`: each column as an expression.
     """
     row = connection.execute(f"SELECT count(*) FROM {own}").fetchone()
@@ -243,8 +266,9 @@ def copy_day(connection: "duckdb.DuckDBPyConnection", own: str, values: Mapping[
         selected = ", ".join(f"{value} AS {name}" for name, value in values.items())
         connection.execute(f"CREATE OR REPLACE TEMP TABLE _written AS SELECT {selected} FROM {own}")
         own, values = "_written", {name: name for name in values}
-    _copy(connection, own, values, target, DAY_ROW_GROUP_SIZE)
+    rows = _copy(connection, own, values, target, DAY_ROW_GROUP_SIZE)
     connection.execute("DROP TABLE IF EXISTS temp._written")
+    return rows
 
 
 def _copy(connection: "duckdb.DuckDBPyConnection", relation: str, values: Mapping[str, str], target: Path, row_group_size: int) -> int:

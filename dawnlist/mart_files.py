@@ -2,19 +2,23 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dawnlist.duck import cursor
 from dawnlist.files import make_folder, replace_file
-from dawnlist.lake import DataFile, Lake
+from dawnlist.lake import DataFile, Lake, in_groups
 
 if TYPE_CHECKING:
     import duckdb
 
 MARTS_SCHEMA = "marts"
+GROUP_ROWS = 5_000_000  # that are sorted into their days at a time
+WRITERS = os.cpu_count() or 1
 # The marts with a file for each event_date, and the query of the days on which their rows may differ from the build before. A day of
 # fct_interactions differs also where a person gave or withdrew consent, who was there on that day.
 BY_DAY: Mapping[str, str] = {
@@ -48,13 +52,29 @@ def write(connection: "duckdb.DuckDBPyConnection", tables: Lake, orders: Mapping
 
 
 def _write_days(connection: "duckdb.DuckDBPyConnection", tables: Lake, mart: str, order: str, *, is_incremental: bool) -> list[DataFile]:
-    days = {day for (day,) in connection.execute(f"SELECT DISTINCT event_date FROM {MARTS_SCHEMA}.{mart}").fetchall()}
-    kept = _keep(connection, tables, mart, days) if is_incremental else []
-    written = [
-        tables.write(connection, mart, f"SELECT * FROM {MARTS_SCHEMA}.{mart} WHERE event_date = DATE '{day}' ORDER BY {order}", partition=day)
-        for day in sorted(days - {date.fromisoformat(file.partition) for file in kept})
-    ]
-    return [*kept, *(file for file in written if file)]
+    rows = dict(connection.execute(f"SELECT event_date, count(*) FROM {MARTS_SCHEMA}.{mart} GROUP BY event_date ORDER BY event_date").fetchall())
+    kept = _keep(connection, tables, mart, set(rows)) if is_incremental else []
+    there = {date.fromisoformat(file.partition) for file in kept}
+    groups = in_groups({day: n for day, n in rows.items() if day not in there}, GROUP_ROWS)
+    return [*kept, *(file for days in groups for file in _write_group(connection, tables, mart, order, days))]
+
+
+def _write_group(connection: "duckdb.DuckDBPyConnection", tables: Lake, mart: str, order: str, days: Sequence[date]) -> list[DataFile]:
+    """Write some days of a mart, which may be a view: its rows are asked for once, and several days are written at once."""
+    listed = ", ".join(f"DATE '{day}'" for day in days)
+    connection.execute("ATTACH IF NOT EXISTS ':memory:' AS scratch")
+    connection.execute(
+        f"CREATE OR REPLACE TABLE scratch.days AS SELECT * FROM {MARTS_SCHEMA}.{mart} WHERE event_date IN ({listed}) ORDER BY event_date, {order}"
+    )
+
+    def write(day: date) -> DataFile:
+        with cursor(connection) as own:
+            return tables.write_day(own, mart, f"scratch.days WHERE event_date = DATE '{day}'", partition=day)
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        files = list(pool.map(write, days))
+    connection.execute("DETACH scratch")
+    return files
 
 
 def _keep(connection: "duckdb.DuckDBPyConnection", tables: Lake, mart: str, days: set[date]) -> list[DataFile]:

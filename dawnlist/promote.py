@@ -7,7 +7,7 @@ A replay brings files again that the ledger has: what is kept of them stays as i
 and ledger are replaced.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -17,7 +17,7 @@ from dawnlist import duck
 from dawnlist.columns import CONSENTS, CUSTOMERS, EVENTS, INPUT_KEYS, ITEMS, KEY_LINKS, LEDGER, ORIGIN, QUARANTINE
 from dawnlist.errors import GateError
 from dawnlist.ingest import Batch
-from dawnlist.lake import DataFile, Lake, Snapshot
+from dawnlist.lake import DataFile, Lake, Snapshot, in_groups
 from dawnlist.staging import arrivals, content_order, day_of, events_with_origin
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _merge_events(
         changes["events"] = list((files | {str(day): file for day, file in written.items()}).values())
         return list(written)
     rows = _decide(connection, stored)
-    for days in _grouped(rows):
+    for days in in_groups(rows, GROUP_ROWS):
         for day, file in _write_days(settings, connection, lake, days, files).items():
             files.pop(str(day), None)
             if file:
@@ -216,18 +216,6 @@ def _decide(connection: "duckdb.DuckDBPyConnection", stored: str) -> dict[date, 
         UNION ALL SELECT DISTINCT event_date, 0 FROM {stored} SEMI JOIN replaced USING (event_id) ORDER BY 1
     """).fetchall()
     return {day: sum(n for other, n in found if other == day) for day in dict.fromkeys(day for day, _ in found)}
-
-
-def _grouped(rows: Mapping[date, int]) -> Iterator[list[date]]:
-    """The days in their order, in groups whose new rows are held in memory together: up to GROUP_ROWS, or one day."""
-    days: list[date] = []
-    for day in rows:
-        if days and sum(rows[one] for one in [*days, day]) > GROUP_ROWS:
-            yield days
-            days = []
-        days.append(day)
-    if days:
-        yield days
 
 
 def _write_days(
