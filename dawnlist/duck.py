@@ -117,8 +117,16 @@ def path_list(paths: Iterable[Path | str]) -> str:
 def scan(files: Iterable[Path | str], columns: dict[str, str]) -> str:
     """A FROM item that reads Parquet `files`: `columns` first, NULL where a file was written before there was such a column. No file gives no rows."""
     files = list(files)
-    expected = f"(SELECT {', '.join(f'NULL::{kind} AS {identifier(name)}' for name, kind in columns.items())} WHERE false)"
     if not files:
-        return expected
+        return _nothing(columns)
     found = f"read_parquet({path_list(files)}, hive_partitioning = false, union_by_name = true)"
-    return f"(FROM {expected} UNION ALL BY NAME FROM {found})" if columns else found
+    return with_columns(found, columns) if columns else found
+
+
+def with_columns(relation: str, columns: dict[str, str]) -> str:
+    """A FROM item with `columns` first, NULL where `relation` lacks one, and then what else it has."""
+    return f"(FROM {_nothing(columns)} UNION ALL BY NAME FROM {relation})"
+
+
+def _nothing(columns: dict[str, str]) -> str:
+    return f"(SELECT {', '.join(f'NULL::{kind} AS {identifier(name)}' for name, kind in columns.items())} WHERE false)"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dawnlist import duck, mapping
-from dawnlist.columns import INPUT_KEYS
+from dawnlist.columns import EVENTS, INPUT_KEYS
 from dawnlist.lake import copy_day
 from dawnlist.privacy import Key
 from dawnlist.settings import Settings
@@ -38,12 +38,14 @@ def day_of(path: Path) -> date:
 def events_with_origin(files: list[Path], file_ids: list[str]) -> str:
     """A FROM item with the events of staged day files and the `file_id` of each; `file_ids`: those of the batch's event files, in their order."""
     rows, origins = (
-        f"(SELECT * EXCLUDE (filename), replace(filename, '/{kind}.', '/') AS part FROM read_parquet({duck.path_list(paths)}, filename = true, file_row_number = true))"
+        f"(SELECT * EXCLUDE (filename), replace(filename, '/{kind}.', '/') AS part "
+        f"FROM read_parquet({duck.path_list(paths)}, filename = true, file_row_number = true, union_by_name = true))"
         for kind, paths in (("events", files), ("origins", map(origins_of, files)))
     )
-    return f"""(
+    found = f"""(
         SELECT rows.* EXCLUDE (part, file_row_number), file_id
         FROM {rows} AS rows JOIN {origins} AS origins USING (part, file_row_number) JOIN {_numbered(file_ids)} USING (number))"""
+    return duck.with_columns(found, EVENTS)
 
 
 def arrivals(files: list[Path], file_ids: list[str]) -> str:

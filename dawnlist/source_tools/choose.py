@@ -16,7 +16,7 @@ PEOPLE = {"user_id", "anonymous_id"}
 _TOKENS = re.compile(r"[A-Z]*[a-z0-9]+|[A-Z]+")  # clickOS, click_os: click, os
 MIN_SUFFIX = 4  # shorter words end too many names
 MAX_EVENT_KINDS = 60
-NO_TIME = "1970-01-01"
+NO_TIME = "1990-01-01"
 # Columns of events that such files have none of.
 FOREIGN = {
     "items": ("user_id", "anonymous_id", "session_id", "order_id"),

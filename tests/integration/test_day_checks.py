@@ -114,7 +114,8 @@ def flagged(store: Settings, lake: Snapshot) -> Iterator[duckdb.DuckDBPyConnecti
         tables = Lake(store.night_dir(RUN_DATE))
         persons = identity.resolve(connection, lake, RUN_DATE, tables).persons
     inputs = warehouse.plan(lake, persons, tables, RUN_DATE, sources.of_site(store))
-    warehouse._create_lake_views(store, database, inputs)
+    with duck.connect(store, database) as connection:
+        warehouse.create_lake_views(connection, inputs)
     warehouse.run_dbt(store, database, inputs, ["run", "--select", "+int_visitors__bots"])
     ids = duckdb.sql(f"SELECT anonymous_id, bot FROM '{store.landing_dir('store')}/truth/anonymous_users.parquet'").fetchall()
     with duck.connect(store, database) as connection:

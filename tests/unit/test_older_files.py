@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dawnlist import duck, warehouse
+from dawnlist import duck, staging, warehouse
 from dawnlist.columns import EVENTS, ITEMS
 from dawnlist.ingest import Batch
 from dawnlist.lake import Lake
@@ -56,12 +56,13 @@ def older(settings: Settings) -> Settings:
     return settings
 
 
-def promote_events(settings: Settings, *queries: str) -> None:
+def promote_events(settings: Settings, day: date, *queries: str) -> None:
     folder = settings.staged_dir / "batch"
     folder.mkdir(parents=True)
-    path = folder / "events.parquet"
+    path = folder / f"events.{day}.0.parquet"
     with duck.connect(settings) as connection:
-        connection.execute(f"COPY (SELECT *, 'f' AS file_id FROM ({' UNION ALL BY NAME '.join(queries)})) TO '{path}'")
+        connection.execute(f"COPY ({' UNION ALL BY NAME '.join(queries)}) TO '{path}'")
+        connection.execute(f"COPY (SELECT 0 AS number FROM range({len(queries)})) TO '{staging.origins_of(path)}'")
     file = {"input": "events", "name": "f", "file_id": "f", "file_time": None, "n_read": len(queries), "n_ignored": 0, "n_duplicates": 0}
     promote(settings, Batch(folder, "batch", "shop", "test", (file,)), {"events": [path]}, [], run_id="new")
 
@@ -71,20 +72,20 @@ def test_older_files_have_no_value_in_a_new_column(older: Settings) -> None:
 
 
 def test_a_batch_is_merged_over_older_files(older: Settings) -> None:
-    promote_events(older, event("e0", DAY), event("e1", DAY))  # e1 has another content now: the older one stays, its quantity is smaller
+    promote_events(older, DAY, event("e0", DAY), event("e1", DAY))  # e1 has another content now: the older one stays, its quantity is smaller
     assert stored(older) == [("e0", Decimal(2), "BE", None), ("e1", Decimal(1), None, None), ("e2", Decimal(1), None, None)]
 
 
 def test_a_batch_staged_before_the_column_came_is_merged(older: Settings) -> None:
-    promote_events(older, event("e3", NEXT_DAY, without=LATER))
+    promote_events(older, NEXT_DAY, event("e3", NEXT_DAY, without=LATER))
     assert stored(older)[-1] == ("e3", Decimal(2), None, None)
 
 
 def test_dbt_reads_older_files_with_all_columns(older: Settings, tmp_path: Path) -> None:
     snapshot = Lake(older.lake_dir).snapshot()
     database = tmp_path / "build.duckdb"
-    warehouse._create_lake_views(older, database, warehouse.Build(snapshot, [], NEXT_DAY, (NEXT_DAY,), ()))
     with duck.connect(older, database) as connection:
+        warehouse.create_lake_views(connection, warehouse.Build(snapshot, [], NEXT_DAY, (NEXT_DAY,), ()))
         described = {
             table: dict(connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE lake.{table})").fetchall()) for table in ("events", "items")
         }

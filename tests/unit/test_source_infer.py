@@ -85,7 +85,7 @@ def test_a_published_layout_is_recognised(settings: Settings, tmp_path: Path, na
 
 def test_a_catalogue_without_dates_holds_from_the_beginning(settings: Settings, tmp_path: Path) -> None:
     items = proposed(settings, tmp_path, layouts.write(tmp_path / "landing", "movielens"))["items"]
-    assert items["columns"] == {"item_id": "movieId", "title": "title", "category": "genres", "updated_at": {"constant": "1970-01-01"}}
+    assert items["columns"] == {"item_id": "movieId", "title": "title", "category": "genres", "updated_at": {"constant": "1990-01-01"}}
 
 
 def test_the_simulated_store_is_mapped_as_its_own_yaml_does(settings: Settings, tmp_path: Path) -> None:

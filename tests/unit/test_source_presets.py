@@ -13,6 +13,7 @@ from dawnlist.privacy import Key
 from dawnlist.settings import Settings, load
 from dawnlist.source_tools.check import check
 from dawnlist.source_tools.presets import PRESETS, create, presets
+from tests.staged import staged_rows
 from tests.unit import layouts
 
 KEY = Key(b"a key of at least sixteen bytes")
@@ -31,7 +32,7 @@ def staged(settings: Settings, preset: str, columns: str, table: str = "events")
     source = sources.load(settings, "shop")
     batch = ingest.stage_batch(settings, source, landing.identified(settings, source, landing.list_files(settings, source)), key=KEY, interval="test")
     order = "occurred_at, item_id" if table == "events" else "item_id"
-    return duckdb.sql(f"SELECT {columns} FROM read_parquet('{batch.folder}/{table}.parquet') ORDER BY {order}").fetchall()
+    return duckdb.sql(f"SELECT {columns} FROM {staged_rows(batch, table)} ORDER BY {order}").fetchall()
 
 
 def test_the_presets_are_those_of_the_folder() -> None:
@@ -91,8 +92,8 @@ def test_movielens_ratings(settings: Settings) -> None:
 
 def test_movielens_films_hold_from_the_beginning(settings: Settings) -> None:
     assert staged(settings, "movielens", "item_id, title, category, updated_at::VARCHAR", "items") == [
-        ("1", "Toy Story (1995)", "Adventure|Animation|Children", "1970-01-01 00:00:00"),
-        ("3", "American President, The (1995)", "Comedy|Drama|Romance", "1970-01-01 00:00:00"),
+        ("1", "Toy Story (1995)", "Adventure|Animation|Children", "1990-01-01 00:00:00"),
+        ("3", "American President, The (1995)", "Comedy|Drama|Romance", "1990-01-01 00:00:00"),
     ]
 
 
