@@ -34,6 +34,16 @@ def replace_file(aside: Path, target: Path) -> None:
     sync(target.parent)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make the immutable file `source` also the new file `target`: a link where the file system has them, else a copy. Raises FileNotFoundError."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def make_folder(folder: Path) -> None:
     """Make `folder` and the parents that it lacks, and flush each new name: what is put there survives a power cut."""
     if not folder.is_dir():

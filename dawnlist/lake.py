@@ -12,9 +12,8 @@ the disk before the catalogue that leads to it.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -23,7 +22,7 @@ from uuid import uuid4
 
 from dawnlist.columns import SCHEMA_VERSION
 from dawnlist.errors import CorruptedError, MissingInputError, StorageError
-from dawnlist.files import make_folder, replace_file, sha256_of, write_json
+from dawnlist.files import link_or_copy, make_folder, replace_file, sha256_of, write_json
 from dawnlist.locks import exclusive
 
 if TYPE_CHECKING:
@@ -150,14 +149,9 @@ class Lake:
 
     def write_day(self, connection: "duckdb.DuckDBPyConnection", table: str, own: str, *, partition: date) -> DataFile:
         """Like `write` for one day (with rows) of a DuckDB table that has the columns of `table` and is sorted: `own` is its name and the day's condition."""
-        folder = self.root / table / f"event_date={partition}"
-        make_folder(folder)
-        aside = folder / f".{uuid4().hex}.tmp"
-        try:
-            columns = [f'"{name}"' for name, *_ in connection.execute(f"FROM {own} LIMIT 0").description or ()]
+        columns = [f'"{name}"' for name, *_ in connection.execute(f"FROM {own} LIMIT 0").description or ()]
+        with self._aside(table, partition) as aside:
             return self.adopt(table, aside, rows=copy_day(connection, own, dict(zip(columns, columns, strict=True)), aside), partition=partition)
-        finally:
-            aside.unlink(missing_ok=True)
 
     def adopt(self, table: str, aside: Path, *, rows: int, partition: date | None = None) -> DataFile:
         """Move a finished Parquet file of `rows` rows into `table`'s folder under its content's name; not yet visible."""
@@ -171,14 +165,20 @@ class Lake:
 
     def take(self, table: str, finished: Path, *, rows: int, partition: date) -> DataFile:
         """Like `adopt`, but `finished` stays where it is, too: a link where the file system has them, else a copy."""
+        with self._aside(table, partition) as aside:
+            link_or_copy(finished, aside)
+            return self.adopt(table, aside, rows=rows, partition=partition)
+
+    @contextmanager
+    def _aside(self, table: str, partition: date) -> Iterator[Path]:
+        """A hidden name in a day's folder; what is left there in the end is removed."""
         folder = self.root / table / f"event_date={partition}"
         make_folder(folder)
         aside = folder / f".{uuid4().hex}.tmp"
         try:
-            os.link(finished, aside)
-        except OSError:
-            shutil.copyfile(finished, aside)
-        return self.adopt(table, aside, rows=rows, partition=partition)
+            yield aside
+        finally:
+            aside.unlink(missing_ok=True)
 
     def preview(self, changes: Mapping[str, Iterable[DataFile]], *, run_id: str) -> Snapshot:
         """The state that `commit` would make, without making it: what a gate looks at."""

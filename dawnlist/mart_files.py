@@ -1,16 +1,13 @@
 """The marts as the night's Parquet files. Large ones have a file a day, and a day whose rows are the same keeps the file of the build before."""
 
-import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dawnlist.duck import cursor
-from dawnlist.files import make_folder, replace_file
+from dawnlist.files import link_or_copy, make_folder, replace_file
 from dawnlist.lake import DataFile, Lake, in_groups
 
 if TYPE_CHECKING:
@@ -18,7 +15,6 @@ if TYPE_CHECKING:
 
 MARTS_SCHEMA = "marts"
 GROUP_ROWS = 5_000_000  # that are sorted into their days at a time
-WRITERS = os.cpu_count() or 1
 # The marts with a file for each event_date, and the query of the days on which their rows may differ from the build before. A day of
 # fct_interactions differs also where a person gave or withdrew consent, who was there on that day.
 BY_DAY: Mapping[str, str] = {
@@ -71,7 +67,8 @@ def _write_group(connection: "duckdb.DuckDBPyConnection", tables: Lake, mart: st
         with cursor(connection) as own:
             return tables.write_day(own, mart, f"scratch.days WHERE event_date = DATE '{day}'", partition=day)
 
-    with ThreadPoolExecutor(WRITERS) as pool:
+    (threads,) = connection.execute("SELECT current_setting('threads')::INTEGER").fetchall()[0]
+    with ThreadPoolExecutor(threads) as pool:
         files = list(pool.map(write, days))
     connection.execute("DETACH scratch")
     return files
@@ -96,10 +93,7 @@ def _link(source: Path, target: Path) -> bool:
     aside = target.with_name(f".{target.name}.tmp")
     aside.unlink(missing_ok=True)
     try:
-        with suppress(OSError):
-            os.link(source, aside)
-        if not aside.exists():
-            shutil.copyfile(source, aside)
+        link_or_copy(source, aside)
     except FileNotFoundError:
         return False
     replace_file(aside, target)
