@@ -33,7 +33,7 @@ airflow: system env ## Airflow with its UI, until Ctrl-C
 	@dawnlist airflow
 
 test: system env lint ## lint, and all tests but the long ones
-	@pytest
+	@pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-long: system env ## the tests that take minutes
 	@pytest -m long

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,8 @@ REAL_DATA = "DAWNLIST_REAL_DATA"
 # How many files each real data set has: fewer means that it is not all there.
 REAL_DATA_FILES = {"online_retail": 305, "globo_news": 216, "deskdrop": 1, "cdnow": 1}
 NOT_RUN = pytest.StashKey[list[str]]()
+NOT_RUN_OUTPUT = "dawnlist_not_run"
+LONGEST = ("acceptance", "integration", "dags", "faults", "contract")
 AIRFLOW_HOME = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
 
@@ -63,9 +65,12 @@ def real_data_folder(root: Path, name: str) -> Path:
     return folder
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests that ask for `real_data`; without DAWNLIST_REAL_DATA, take them out and remember their names."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Mark the tests that ask for `real_data`; without DAWNLIST_REAL_DATA, take them out and remember their names.
+
+    Then the folders whose files take longest go first, for the processes that share the files to end at one time.
+    """
     wanting = [item for item in items if "real_data" in getattr(item, "fixturenames", ())]
     for item in wanting:
         item.add_marker("real_data")
@@ -73,6 +78,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.stash[NOT_RUN]:
         config.hook.pytest_deselected(items=wanting)
         items[:] = [item for item in items if item not in wanting]
+    yield
+    items.sort(key=lambda item: next((place for place, folder in enumerate(LONGEST) if folder in item.path.parts), len(LONGEST)))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several processes (pytest-xdist): tell the one that writes the summary."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[NOT_RUN_OUTPUT] = session.config.stash[NOT_RUN]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[NOT_RUN] = getattr(node, "workeroutput", {}).get(NOT_RUN_OUTPUT, [])
 
 
 @pytest.hookimpl(wrapper=True)
