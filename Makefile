@@ -14,8 +14,10 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version
 PROJECT := pyproject.toml --group install
 
 # The documentation needs no data: the variables only have to be there.
+docs: export NIGHT_RUN_DATE := 2026-01-01
+docs: export NIGHT_FEATURE_DATES := 2026-01-01
 DOCS_VARS := {warehouse_path: ":memory:", duckdb_memory_limit: 1GB, duckdb_temp_directory: var/dbt_docs, duckdb_threads: 1, \
-              run_date: "2026-01-01", feature_dates: ["2026-01-01"], granted_by_default: []}
+              granted_by_default: []}
 
 help: ## list the commands
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  make %-14s %s\n' "$${name/\%/NAME}" "$$text"; done

@@ -47,6 +47,7 @@ MARTS = (
     "feat_item_pairs",
     "feat_popular_items",
 )
+Tables = Mapping[str, Sequence[Path]]  # name -> its files
 REFERRED = ("items", "customers", "consents")
 LISTS = ("recommendations", "similar_items", "popular_items")
 MODULES = {name: name for name in ("events", "items", "customers", "consents", "day")} | dict.fromkeys(MARTS, "marts") | dict.fromkeys(LISTS, "recommendations")
@@ -55,7 +56,7 @@ MODULES = {name: name for name in ("events", "items", "customers", "consents", "
 def check(
     settings: "Settings",
     suite: str,
-    tables: Mapping[str, Sequence[Path]],
+    tables: Tables,
     *,
     source: str,
     checked_for: datetime,
@@ -67,19 +68,8 @@ def check(
     tables: table -> its files: the guarded table, named like the suite, and those that it refers to. A table without files counts as not there;
     of a guarded table without rows only the expectations of its row count are checked.
     """
-    from dawnlist import gx_duckdb
-    from expectations.kinds import ROW_REASON, Scope
-
-    module = _module(suite)
-    there = frozenset(name for name, files in tables.items() if files)
-    scope = Scope(suite, source, checked_for, settings, there, parameters or {})
-    with duck.connect(settings) as connection:
-        is_empty = _make_views(connection, suite, tables, module, scope)
-        expectations = module.suite(scope)
-        if is_empty:
-            expectations = [one for one in expectations if one.expectation_type == "expect_table_row_count_to_be_between"]
-        outcome = gx_duckdb.validate(connection, suite, suite, expectations)
-    return verdict_of(outcome, suite=suite, source=source, checked_for=checked_for, run_id=run_id, row_key=ROW_REASON)
+    (verdict,) = _check(settings, {suite: tables}, source, checked_for, run_id, parameters or {})
+    return verdict
 
 
 def check_day(settings: "Settings", lake: Snapshot, source: str, *, run_date: date, run_id: str) -> Verdict:
@@ -93,18 +83,18 @@ def check_marts(settings: "Settings", tables: Snapshot, *, run_date: date, run_i
     """The verdicts over a night's marts, one per mart. `tables`: the night's tables. Raises MissingInputError when a mart was not made."""
     files = {name: tables.require(name, stage="transform") for name in MARTS}
     referred = {name: files[name] for name in ("dim_users", "dim_items")}
-    return [_check_site(settings, name, {**referred, name: files[name]}, run_date, run_id) for name in MARTS]
+    return _check_site(settings, {name: {**referred, name: files[name]} for name in MARTS}, run_date, run_id)
 
 
 def check_recommendations(settings: "Settings", tables: Snapshot, *, run_date: date, run_id: str, exclude_bought: bool = False) -> list[Verdict]:
     """The verdicts over a night's lists as of `run_date`: recommendations, similar and popular items. Raises MissingInputError when one was not made."""
     marts = {name: tables.require(name, stage="transform") for name in ("dim_users", "dim_items", "fct_interactions")}
-    verdicts = []
+    lists = {}
     for name in LISTS:
         tables.require(name, stage="recommend")
-        own = [tables.root / file.path for file in tables.data_files(name) if file.partition in ("", run_date.isoformat())]
-        verdicts.append(_check_site(settings, name, {**marts, name: own}, run_date, run_id, {"exclude_bought": exclude_bought}))
-    return verdicts
+        lists[name] = [tables.root / file.path for file in tables.data_files(name) if file.partition in ("", run_date.isoformat())]
+    suites = {name: {**marts, name: files} for name, files in lists.items()}
+    return _check_site(settings, suites, run_date, run_id, {"exclude_bought": exclude_bought})
 
 
 def save(settings: "Settings", verdicts: Sequence[Verdict], *, run_id: str) -> None:
@@ -122,11 +112,27 @@ def save(settings: "Settings", verdicts: Sequence[Verdict], *, run_id: str) -> N
     lake.append("gate_results", file, run_id=run_id)
 
 
-def _check_site(
-    settings: "Settings", suite: str, tables: Mapping[str, Sequence[Path]], run_date: date, run_id: str, parameters: Mapping[str, Any] | None = None
-) -> Verdict:
-    source = "+".join(settings.site.sources)
-    return check(settings, suite, tables, source=source, checked_for=_end_of(run_date), run_id=run_id, parameters=parameters)
+def _check_site(settings: "Settings", suites: Mapping[str, Tables], run_date: date, run_id: str, parameters: Mapping[str, Any] | None = None) -> list[Verdict]:
+    return _check(settings, suites, "+".join(settings.site.sources), _end_of(run_date), run_id, parameters or {})
+
+
+def _check(settings: "Settings", suites: Mapping[str, Tables], source: str, checked_for: datetime, run_id: str, parameters: Mapping[str, Any]) -> list[Verdict]:
+    """The verdict of each suite over its tables."""
+    from dawnlist import gx_duckdb
+    from expectations.kinds import ROW_REASON, Scope
+
+    verdicts = []
+    with duck.connect(settings) as connection, gx_duckdb.gate(connection) as validate:
+        for suite, tables in suites.items():
+            module = _module(suite)
+            scope = Scope(suite, source, checked_for, settings, frozenset(name for name, files in tables.items() if files), parameters)
+            is_empty = _make_views(connection, suite, tables, module, scope)
+            expectations = module.suite(scope)
+            if is_empty:
+                expectations = [one for one in expectations if one.expectation_type == "expect_table_row_count_to_be_between"]
+            outcome = validate(suite, expectations)
+            verdicts.append(verdict_of(outcome, suite=suite, source=source, checked_for=checked_for, run_id=run_id, row_key=ROW_REASON))
+    return verdicts
 
 
 def _module(suite: str) -> Any:
@@ -135,14 +141,14 @@ def _module(suite: str) -> Any:
     return importlib.import_module(f"expectations.{MODULES[suite]}")
 
 
-def _make_views(connection: "duckdb.DuckDBPyConnection", suite: str, tables: Mapping[str, Sequence[Path]], module: Any, scope: Any) -> bool:
+def _make_views(connection: "duckdb.DuckDBPyConnection", suite: str, tables: Tables, module: Any, scope: Any) -> bool:
     """A view per table without the columns that tell a row's origin, and the suite's own relations. True when the guarded one has no rows."""
     origin = ", ".join(duck.literal(name) for name in ORIGIN)
     for name, files in tables.items():
         # The guarded table is looked at as it was written; an older file of another table may lack a newer column.
         columns = {} if files and (name == suite or name not in LAKE_TABLES) else LAKE_TABLES.get(name, {"nothing": "VARCHAR"})
         kept = f"SELECT COLUMNS(lambda name: name NOT IN ({origin})) FROM {duck.scan(files, columns)}"
-        connection.execute(f"CREATE VIEW {duck.identifier(name)} AS {kept}")
+        connection.execute(f"CREATE OR REPLACE VIEW {duck.identifier(name)} AS {kept}")
     for name, query in module.relations(scope).items() if hasattr(module, "relations") else ():
         connection.execute(f"CREATE TABLE {duck.identifier(name)} AS {query}")
     return not connection.execute(f"SELECT 1 FROM {duck.identifier(suite)} LIMIT 1").fetchall()

@@ -61,11 +61,8 @@ MARTS: Mapping[str, str] = {
 # The dbt variables that no row of a kept table depends on.
 _NOT_RULES = frozenset(
     {
-        "run_date",
-        "feature_dates",
         "granted_by_default",
         "currency",
-        "is_incremental",
         "warehouse_path",
         "duckdb_memory_limit",
         "duckdb_threads",
@@ -201,7 +198,7 @@ def run_dbt(settings: Settings, database: Path, inputs: Build, command: list[str
         *("--vars", yaml.safe_dump(_variables(settings, database, inputs))),
     ]
     switches = ["--log-level", "none", "--log-level-file", "info", "--no-print", "--no-use-colors", "--no-version-check", "--no-send-anonymous-usage-stats"]
-    with _released():
+    with _released(), _night_in_environment(inputs):
         outcome = dbtRunner().invoke([*switches, *arguments])
     if isinstance(outcome.exception, KeyboardInterrupt):
         raise outcome.exception
@@ -233,10 +230,7 @@ def _fingerprint(settings: Settings, inputs: Build) -> str:
 
 def _variables(settings: Settings, database: Path, inputs: Build) -> dict[str, Any]:
     return {
-        "run_date": inputs.run_date.isoformat(),
-        "feature_dates": [day.isoformat() for day in inputs.feature_dates],
         "granted_by_default": list(inputs.granted_by_default),
-        "is_incremental": inputs.is_incremental,
         "currency": settings.site.currency or inputs.currency,
         "site_timezone": settings.site.timezone,
         "session_idle_minutes": settings.sessions.idle_minutes,
@@ -251,6 +245,26 @@ def _variables(settings: Settings, database: Path, inputs: Build) -> dict[str, A
         "duckdb_threads": settings.duckdb.threads or os.cpu_count() or 1,
         "duckdb_temp_directory": str(settings.scratch_dir / "duckdb"),
     }
+
+
+@contextmanager
+def _night_in_environment(inputs: Build) -> Iterator[None]:
+    """What dbt_project/macros/night.sql asks for; afterwards the environment is as it was."""
+    names = {
+        "NIGHT_RUN_DATE": inputs.run_date.isoformat(),
+        "NIGHT_FEATURE_DATES": ",".join(day.isoformat() for day in inputs.feature_dates),
+        "NIGHT_KEEPS_ROWS": "yes" if inputs.is_incremental else "no",
+    }
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(names)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

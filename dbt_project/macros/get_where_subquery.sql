@@ -1,11 +1,11 @@
 {#
-What a generic test looks at. In a build on kept rows (variable is_incremental) of a kept table, and of the views over all events: the days of
+What a generic test looks at. In a build on kept rows of a kept table, and of the views over all events: the days of
 which something was made again. The other rows are those that the same tests have passed before. Keys hold their day, or the start of a
 session on it; that an event is there once over all days is a test of stg_lake__events, which always looks at all of them.
 #}
 {% macro get_where_subquery(relation) -%}
     {%- set tested = graph.nodes.get(model.attached_node) if execute and model.attached_node is defined else none -%}
-    {%- if var('is_incremental') and tested and (
+    {%- if keeps_rows() and tested and (
         tested.config.materialized == 'incremental' or tested.name in ('int_events__identified', 'fct_interactions')
     ) -%}
         {%- do return('(select * from ' ~ relation ~ ' where ' ~ is_tested() ~ ') as tested') -%}
@@ -15,7 +15,7 @@ session on it; that an event is there once over all days is a test of stg_lake__
 
 {# A condition on event_date: of a build on kept rows the days of which something was made again, else true. #}
 {% macro is_tested() -%}
-    {%- if execute and var('is_incremental') -%}
+    {%- if keeps_rows() -%}
         event_date in ({{ dates_in('lake.tested_days') }})
     {%- else -%}
         true

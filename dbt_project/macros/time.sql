@@ -5,7 +5,7 @@
 
 {# The first moment after the run date. #}
 {% macro night_end() -%}
-    {{ end_of("'" ~ var('run_date') ~ "'") }}
+    {{ end_of("'" ~ run_date() ~ "'") }}
 {%- endmacro %}
 
 {# Whole UTC days from `earlier` to `later`; NULL where one is. Dates less a whole number of days are written `day - 28` on every engine. #}

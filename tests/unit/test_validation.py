@@ -92,8 +92,8 @@ def test_a_problem_names_the_field_and_the_reason_of_the_first_rule_that_is_brok
 )
 @hypothesis_settings(max_examples=8, deadline=None)
 def test_conditions_and_gx_find_the_same_number_of_rows(rows: list[tuple[Any, ...]]) -> None:
-    with table(rows) as connection:
-        outcome = gx_duckdb.validate(connection, "rows", "rows", [row(replace(rule, reason=str(number))) for number, (rule, _) in enumerate(KINDS)])
+    with table(rows) as connection, gx_duckdb.gate(connection) as validate:
+        outcome = validate("rows", [row(replace(rule, reason=str(number))) for number, (rule, _) in enumerate(KINDS)])
         counted = {one.expectation_config.meta[ROW_REASON]: one.result["unexpected_count"] or 0 for one in outcome.results}
         assert counted == {str(number): len(failing(connection, rule.condition)) for number, (rule, _) in enumerate(KINDS)}
 
@@ -136,21 +136,21 @@ def test_severities_are_those_of_the_suite(settings: Settings, tmp_path: Path) -
 
 
 def test_what_cannot_be_evaluated_is_critical_and_silent(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    with duckdb.connect() as connection, caplog.at_level(logging.DEBUG):
+    with duckdb.connect() as connection, gx_duckdb.gate(connection) as validate, caplog.at_level(logging.DEBUG):
         connection.execute(f"CREATE TABLE people AS SELECT '{EMAIL}' AS who")
         query = "SELECT max(who::INTEGER) AS value FROM {batch}"  # DuckDB's message quotes the value
         kind = ExpectQueryValueToBeBetween(unexpected_rows_query=query, min_value=0, severity="warning", description="numbers")
-        outcome = gx_duckdb.validate(connection, "people", "people", [kind])
+        outcome = validate("people", [kind])
     verdict = validation.verdict_of(outcome, suite="people", source="store", checked_for=MIDNIGHT, run_id="r1", row_key="reason")
     assert [(one.severity, one.is_success) for one in verdict.results] == [("critical", False)]
     assert EMAIL not in f"{verdict.results}{verdict.document}{caplog.text}"
 
 
 def test_notice_is_kept_and_shown_and_nobody_is_told(settings: Settings) -> None:
-    with table(ROWS) as connection:
+    with table(ROWS) as connection, gx_duckdb.gate(connection) as validate:
         query = "SELECT count(*) AS value, 'of ' || count(a) || ' numbers' AS note FROM {batch}"
         kind = notice(ExpectQueryValueToBeBetween, "few rows", unexpected_rows_query=query, max_value=4)
-        outcome = gx_duckdb.validate(connection, "rows", "rows", [kind])
+        outcome = validate("rows", [kind])
     verdict = validation.verdict_of(outcome, suite="day", source="store", checked_for=MIDNIGHT, run_id="r1", row_key="reason")
     assert [(one.severity, one.is_success, one.observed) for one in verdict.results] == [("notice", False, "5.0 (of 4 numbers)")]
     assert (verdict.passed, verdict.failures(), verdict.warnings()) == (True, [], [])
@@ -166,7 +166,8 @@ def test_share_needs_a_bound_and_a_missing_value_passes() -> None:
     with table(ROWS) as connection:
         for value in ("0.5", "0.4", "0.6", "NULL"):
             kind = ExpectQueryValueToBeBetween(unexpected_rows_query=f"SELECT {value} AS value FROM {{batch}} LIMIT 1", min_value=0.5, max_value=0.5)
-            outcomes[value] = gx_duckdb.validate(connection, "rows", "rows", [kind]).success
+            with gx_duckdb.gate(connection) as validate:
+                outcomes[value] = validate("rows", [kind]).success
     assert outcomes == {"0.5": True, "0.4": False, "0.6": False, "NULL": True}
 
 
@@ -184,9 +185,9 @@ def test_gx_on_duckdb_and_gx_on_pandas_agree() -> None:
     ]
     source = gx.get_context(mode="ephemeral").data_sources.add_pandas("frames")
     on_pandas = source.add_dataframe_asset("frame").add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-    with duckdb.connect() as connection:
+    with duckdb.connect() as connection, gx_duckdb.gate(connection) as validate:
         connection.execute("CREATE TABLE frame AS SELECT * FROM (VALUES (1.0, 'aa'), (2.0, 'b1'), (NULL, 'A'), (7.0, 'aa')) AS rows (a, word)")
-        ours = gx_duckdb.validate(connection, "frame", "frame", suite)
+        ours = validate("frame", suite)
     theirs = on_pandas.validate(gx.ExpectationSuite("frame", expectations=suite), result_format="BASIC")
 
     def found(outcome: Any) -> dict[str, tuple[bool, Any, Any]]:

@@ -1,9 +1,9 @@
 with listed as (
     select
-        cast('{{ var("run_date") }}' as date) as feature_date,
+        cast('{{ run_date() }}' as date) as feature_date,
         true as is_run_date
-    {% for day in var('feature_dates') %}
-        {%- if day != var('run_date') %}
+    {% for day in feature_dates() %}
+        {%- if day != run_date() %}
             union
             select
                 cast('{{ day }}' as date) as feature_date,
