@@ -67,7 +67,7 @@ bench-%: system env ## one benchmark
 lock: env ## remake the lock files; UPGRADE=--upgrade takes newer versions
 	@$(COMPILE) $(PROJECT) --output-file requirements.lock
 	@$(COMPILE) $(PROJECT) --group dev --constraints requirements.lock --output-file requirements-dev.lock
-	@$(COMPILE) docker/requirements-postgres.in --constraints requirements.lock --output-file docker/requirements-postgres.lock
+	@$(COMPILE) docker/requirements-image.in --constraints requirements.lock --output-file docker/requirements-image.lock
 
 check-python: env ## see that the locks resolve for every Python that is supported
 	@for version in $(PYTHONS); do \

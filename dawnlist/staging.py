@@ -110,11 +110,10 @@ class Writer:
         """The good rows of `mapped`: of those with one key the first by content, those whose key an earlier chunk has set aside."""
         self._add_pseudonyms()
         self._find_losers()
-        kept, crossing = f"{GOOD} AND rowid NOT IN (SELECT row FROM losers)", "false"
+        kept, crosses = f"{GOOD} AND rowid NOT IN (SELECT row FROM losers)", "false"
         if self.n_chunks:
             self._run(f"CREATE OR REPLACE TABLE met AS SELECT DISTINCT h FROM seen SEMI JOIN (SELECT h FROM mapped WHERE {GOOD}) AS own USING (h)")
-            crossing = "h IN (SELECT h FROM met)"
-            self._run(f"INSERT INTO crossing BY NAME SELECT number, {', '.join(self._columns)} FROM ({self._keyed(f'{kept} AND {crossing}')})")
+            crosses = "h IN (FROM met)"
         if not is_last:
             self._run(f"INSERT INTO seen SELECT h FROM mapped WHERE {kept}")
         # Of events without the columns that are the same for all rows, and the day.
@@ -123,9 +122,14 @@ class Writer:
             for name, value in self._values.items()
             if self.kind != "events" or (value.startswith(("(good.", *(f"({one}s." for one in self.people))) and name != "event_date")
         ]
-        self._run(f"CREATE OR REPLACE TABLE sorted AS {self._keyed(f'{kept} AND NOT {crossing}', own)} ORDER BY {self._order}")
+        self._run(f"CREATE OR REPLACE TABLE sorted AS SELECT *, {crosses} AS crosses FROM ({self._keyed(kept, own)}) ORDER BY {self._order}")
         values = {name: name if name in own else f"CASE WHEN number IS NOT NULL THEN {self._values[name]} END" for name in self._columns}
-        self._write_sorted(values | ({"event_date": "occurred_at::DATE"} if self.kind == "events" else {}))
+        values |= {"event_date": "occurred_at::DATE"} if self.kind == "events" else {}
+        if self.n_chunks:
+            selected = ", ".join(f"{value} AS {name}" for name, value in values.items())
+            self._run(f"INSERT INTO crossing BY NAME SELECT number, {selected} FROM sorted WHERE crosses")
+            self._run("DELETE FROM sorted WHERE crosses")
+        self._write_sorted(values)
 
     def finish(self) -> None:
         """Decide between rows of several chunks, and note which ids are which while two keys overlap."""
@@ -159,13 +163,13 @@ class Writer:
         return {name: f"({values[name]})::{kind}" for name, kind in self._columns.items()}
 
     def _keyed(self, condition: str, columns: Sequence[str] = ()) -> str:
-        """A query for the rows of `mapped` that fulfil `condition`, as the lake has them, with `number` and `row`: pseudonyms in the place of
+        """A query for the rows of `mapped` that fulfil `condition`, as the lake has them, with `number`, `row` and `h`: pseudonyms in the place of
         people's ids. `columns`: those of the lake that are wanted, all by default.
         """
         selected = ", ".join(f"{self._values[name]} AS {name}" for name in columns or self._columns)
         ids = "(SELECT id, pseudonym FROM pseudonyms WHERE kind = '{0}') AS {0}s"
         joins = " ".join(f"LEFT JOIN {ids.format(name)} ON {name}s.id = good.{name}" for name in self.people)
-        return f"SELECT {selected}, good.number, good.row FROM (SELECT rowid AS row, * FROM mapped WHERE {condition}) AS good {joins}"
+        return f"SELECT {selected}, good.number, good.row, good.h FROM (SELECT rowid AS row, * FROM mapped WHERE {condition}) AS good {joins}"
 
     def _write_sorted(self, values: Mapping[str, str]) -> None:
         """Write the table `sorted` as the next chunk, each column of the lake as an expression over it: events day by day, several at a time,

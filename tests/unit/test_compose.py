@@ -156,7 +156,7 @@ def test_the_driver_of_airflows_database_does_not_move_other_packages() -> None:
     assert "psycopg" in pins[1]
 
 
-LOCKS = ("requirements.lock", "docker/requirements-postgres.lock")
+LOCKS = ("requirements.lock", "docker/requirements-image.lock")
 
 
 def test_every_setting_of_dawnlist_is_known() -> None:
