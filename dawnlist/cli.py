@@ -350,17 +350,18 @@ def sources_list() -> None:
 @sources_app.command("check")
 def sources_check(
     file: Annotated[Path, typer.Argument(help="the YAML file of a source, or the name of one in config/sources")],
-    landing: Annotated[Path | None, typer.Option("--landing", help="the folder that the source's files lie in")] = None,
+    landing: Landing = None,
     records: Annotated[int, typer.Option(min=1, help="about so many records of each input are mapped")] = 1000,
 ) -> None:
     """Every mistake of a source's YAML with its line, and what the mapping makes of the first records. People are shown as pseudonyms."""
-    from dawnlist import yaml_lines
+    from dawnlist import remote, yaml_lines
     from dawnlist.errors import SourceError
     from dawnlist.source_tools import check, show
 
-    settings = load()
+    settings = _settings(landing=landing)
     named = settings.sources_dir / f"{file}.yml"
-    report = check.check(settings, named if not file.exists() and named.exists() else file, landing, n_records=records)
+    folder = None if landing is None or remote.is_url(landing) else Path(landing)
+    report = check.check(settings, named if not file.exists() and named.exists() else file, folder, n_records=records)
     show.show(report)
     if report.mistakes:
         raise SourceError(yaml_lines.sentence(report.document.path, report.mistakes))

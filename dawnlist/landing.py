@@ -55,7 +55,7 @@ def list_files(settings: Settings, source: Source) -> list[LandedFile]:
 
     Raises LandingError when the landing folder is missing, or when no event file at all has landed.
     """
-    folder = _folder(settings, source)
+    folder = landing_of(settings, source.name)
     if isinstance(folder, Path) and not folder.is_dir():
         raise LandingError(
             f"The landing folder {folder} of source {source.name} does not exist. Create it, or name another one with --landing or DAWNLIST_LANDING."
@@ -68,11 +68,11 @@ def list_files(settings: Settings, source: Source) -> list[LandedFile]:
     return found
 
 
-def _folder(settings: Settings, source: Source) -> Path | str:
-    """The folder or URL that the source's files land in: as Settings.landing_dir says, behind a URL too."""
+def landing_of(settings: Settings, source: str) -> Path | str:
+    """The folder or URL that the files of `source` land in: as Settings.landing_dir says, behind a URL too."""
     if not remote.is_url(settings.landing):
-        return settings.landing_dir(source.name)
-    own = f"{settings.landing}/{source.name}"
+        return settings.landing_dir(source)
+    own = f"{settings.landing}/{source}"
     return own if remote.has_folder(own) else str(settings.landing)
 
 
@@ -182,7 +182,7 @@ def hour_state(settings: Settings, source: Source, start: datetime, *, now: date
         return "in"
     end = start + timedelta(hours=1)
     begin = start if spec.period == "hour" else start.replace(hour=0)
-    folder, marker = _folder(settings, source), str(Path(spec.path).parent / MARKER)
+    folder, marker = landing_of(settings, source.name), str(Path(spec.path).parent / MARKER)
     if any(file.file_time == begin for pattern in (spec.path, marker) for file in _matching(settings, folder, "events", spec, pattern)):
         return "in"
     return "waiting" if now < end + timedelta(minutes=settings.ingest.grace_minutes) else "empty"

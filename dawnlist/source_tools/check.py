@@ -1,15 +1,19 @@
 """A source's YAML against the files that it is for: every mistake by its line, what is worth a look, and a sample of what comes out."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from dawnlist import duck, mapping, problems, reading, sources, yaml_lines
+from dawnlist import duck, mapping, problems, reading, remote, sources, yaml_lines
 from dawnlist.errors import EncodingError, LandingError
-from dawnlist.landing import PERIODS, LandedFile
+from dawnlist.files import make_folder
+from dawnlist.landing import PERIODS, LandedFile, landing_of
 from dawnlist.settings import Settings
 from dawnlist.source_tools.files import spread
 from dawnlist.source_tools.sample import Sample, take
@@ -27,7 +31,7 @@ class Report:
     """All that a check found. `mistakes` make the source unusable, `notes` are worth a look; `others` are files that no input takes."""
 
     document: Document
-    landing: Path | None
+    landing: Path | str | None
     mistakes: list[Mistake] = field(default_factory=list)
     notes: list[Mistake] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
@@ -41,31 +45,63 @@ class Report:
 
 
 def check(settings: Settings, path: Path, landing: Path | None = None, *, n_records: int = SAMPLE_RECORDS) -> Report:
-    """Check the YAML file `path` against the files below `landing` (default: the source's landing folder, where there is one).
+    """Check the YAML file `path` against the files below `landing` (default: the folder or URL that the source's files land in, where there is
+    one). Of a URL some files of each input are copied to a private folder, which is gone afterwards.
 
-    Raises SourceError for a file that is no YAML, LandingError for a `landing` that is no folder, UnreadableFileError for a broken file.
+    Raises SourceError for a file that is no YAML, LandingError for a `landing` that is no folder, LandingStoreError for a URL that cannot be
+    read, UnreadableFileError for a broken file.
     """
-    document = yaml_lines.read(path)
     if landing is not None and not landing.is_dir():
         raise LandingError(f"The landing folder {landing} does not exist. Name another one with --landing.")
-    is_remote = landing is None and settings.landing is not None and not isinstance(settings.landing, Path)
-    folder = None if is_remote else (landing or settings.landing_dir(path.stem)).absolute()
-    report = Report(document, folder if folder and folder.is_dir() else None, sources.mistakes(document))
+    document = yaml_lines.read(path)
+    report = Report(document, None, sources.mistakes(document))
+    place = landing or landing_of(settings, path.stem)
+    with ExitStack() as stack:
+        if isinstance(place, Path):
+            folder = place.absolute() if place.is_dir() else None
+        else:
+            specs = _sound_inputs(document, report.mistakes).values()
+            folder = stack.enter_context(_copied(settings, place, [spec.path for spec in specs]))
+        if folder:
+            report.landing = place if isinstance(place, str) else folder
+        _check(settings, report, path.stem, folder, n_records)
+    return report
+
+
+@contextmanager
+def _copied(settings: Settings, url: str, patterns: Iterable[str]) -> Iterator[Path]:
+    """A folder with some of the files behind `url` that match each of the glob `patterns`, under their names."""
+    make_folder(settings.scratch_dir)
+    folder = Path(mkdtemp(prefix="check-", dir=settings.scratch_dir))
+    try:
+        for pattern in patterns:
+            files = remote.matching(url, pattern)
+            for name in spread(list(files)):
+                target = folder / name
+                if not target.resolve().is_relative_to(folder.resolve()):
+                    raise LandingError(f"{url} has a file that leads out of its folder: {name}. Take it away.")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                remote.copy(files[name], target)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check(settings: Settings, report: Report, name: str, folder: Path | None, n_records: int) -> None:
+    document = report.document
     inputs = _sound_inputs(document, report.mistakes)
     is_sound = not report.mistakes
     for kind, spec in inputs.items():
         _check_people(report, kind, spec)
-    folder = report.landing
     if folder is None:
-        return report
+        return
     matched = {kind: _match(report, kind, spec, folder) for kind, spec in inputs.items()}
     _find_others(report, folder, matched)
     for kind, spec in inputs.items():
         with reading.readable(matched[kind]):
             _check_headers(report, kind, spec, matched[kind])
     if is_sound and not report.mistakes:
-        _sample(settings, report, Source.model_validate({"name": path.stem} | document.content), matched, n_records)
-    return report
+        _sample(settings, report, Source.model_validate({"name": name} | document.content), matched, n_records)
 
 
 def _sound_inputs(document: Document, mistakes: Sequence[Mistake]) -> dict[Input, InputSpec]:
@@ -105,7 +141,7 @@ def _match(report: Report, kind: Input, spec: InputSpec, folder: Path) -> list[L
     place: Place = ("inputs", kind)
     files = [_landed(spec, kind, folder, name) for name in sorted(str(path.relative_to(folder)) for path in folder.glob(spec.path) if path.is_file())]
     if not files:
-        (report.wrong if kind == "events" else report.note)((*place, "path"), f"matches no file below {folder}")
+        (report.wrong if kind == "events" else report.note)((*place, "path"), f"matches no file below {report.landing}")
     timeless = [file.name for file in files if file.file_time is None]
     if timeless and (spec.file_time or spec.file_index):
         found = report.wrong if len(timeless) == len(files) else report.note

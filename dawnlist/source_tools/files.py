@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from dawnlist import reading
 from dawnlist.duck import literal, path_list
@@ -16,6 +16,7 @@ from dawnlist.sources import InputSpec
 if TYPE_CHECKING:
     import duckdb
 
+File = TypeVar("File")
 Format = Literal["jsonl", "csv", "parquet"]
 Encoding = Literal["utf-8", "latin-1", "utf-16"]
 FORMATS: dict[str, Format] = {
@@ -53,7 +54,7 @@ def format_of(path: Path) -> Format | None:
     return FORMATS.get(name.suffix.lower())
 
 
-def spread(files: Sequence[Path], n: int = SNIFFED_FILES) -> list[Path]:
+def spread(files: Sequence[File], n: int = SNIFFED_FILES) -> list[File]:
     """At most `n` files, the first and the last among them, the others evenly between."""
     if len(files) <= n:
         return list(files)

@@ -25,7 +25,7 @@ def show(report: Report, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     path = report.document.path
     if report.landing is None:
-        console.print(f"No files to check {escape(path.name)} against: there is no landing folder on this machine yet. Name one with --landing.")
+        console.print(f"No files to check {escape(path.name)} against: there is no landing folder yet. Name one with --landing.")
     for sample in report.samples:
         _show_sample(console, sample)
     if report.others:

@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 import duckdb
+import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -20,6 +21,7 @@ from dawnlist import ingest, landing, remote, sources
 from dawnlist.errors import LandingError, LandingStoreError, UnreadableFileError
 from dawnlist.privacy import load_key
 from dawnlist.settings import Settings, load
+from dawnlist.source_tools.check import check
 from dawnlist.stages import execute
 from dawnlist.stages.base import Interval
 from dawnlist.stages.ingest import hour_state
@@ -192,6 +194,22 @@ def test_what_keeps_a_store_from_being_read_is_said_without_its_secrets(settings
     assert json.loads((ingest.staged(settings)[0].folder / "batch.json").read_text())["files"][0]["n_read"] == 2
 
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
+    monkeypatch.delitem(sys.modules[fsspec.get_filesystem_class.__module__]._registry, "s3", raising=False)
     with pytest.raises(LandingError, match=r"needs a Python package that is not installed: .*s3fs"):
         landing.list_files(settings, sources.load(settings, "shop"))
+
+
+def test_a_source_is_checked_against_files_behind_a_url(settings: Settings, bucket: Any) -> None:
+    land_two_hours(bucket)
+    report = check(settings, settings.sources_dir / "shop.yml")
+    assert not report.mistakes
+    assert report.landing == f"s3://{BUCKET}/in/shop"
+    (sample,) = report.samples
+    assert (sample.files, sample.n_kept) == ([NINE, TEN], 3)
+    assert [path for path in settings.scratch_dir.rglob("*") if path.is_file()] == []
+
+
+def test_a_check_says_when_nothing_behind_a_url_matches(settings: Settings, bucket: Any) -> None:
+    land(bucket, "other/a.csv", rows())
+    (mistake,) = check(settings, settings.sources_dir / "shop.yml").mistakes
+    assert mistake.message == f"matches no file below s3://{BUCKET}/in/shop"
