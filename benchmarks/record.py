@@ -60,5 +60,6 @@ class Record:
             f"{self.name}: {self.our_seconds:.1f} s, peak {self.peak_mib} MiB of all processes together",
             f"  {self.compared}: ratio {self.ratio} ({self.peer_seconds:.1f} s, peak {self.peer_peak_mib} MiB)",
         ]
+        lines += [f"  {name}: {value}" for name, value in self.details.items() if isinstance(value, (int, float))]
         lines += [f"  {name:<12} {stage['seconds']:>8.1f} s {stage['peak_mib']:>7.0f} MiB  runs: {stage['runs']:.0f}" for name, stage in self.stages.items()]
         return "\n".join(lines)

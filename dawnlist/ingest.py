@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import duckdb
 
 # What is held in memory at a time. A row takes about twice its bytes in CSV.
-CHUNK_BYTES = 384 << 20
+CHUNK_BYTES = 512 << 20
 UNPACKED_SIZE = 6  # about how many times its size a packed text or Parquet file unpacks to
 PLAIN = (".csv", ".json", ".jsonl", ".ndjson", ".txt", ".tsv")
 
@@ -167,11 +167,11 @@ def _map(
 ) -> None:
     """The records of a chunk of `files` as the table `mapped`, with `h`, the hash of their key, and what of them was read."""
     spec = source.inputs[kind]
-    line_text = {"jsonl": "row_text", "csv": f"replace(row_text, '\x1f', {duck.literal(spec.delimiter)})", "parquet": "NULL"}[spec.format]
+    line_text = "NULL" if spec.format == "parquet" else mapping.text_of(spec, spec.delimiter)
     columns = ["file_id AS number", "is_ignored", "problem", f"CASE WHEN problem IS NOT NULL THEN {line_text} END::VARCHAR AS line_text"]
     columns += [*mapping.filled_columns(source, kind), f"hash({', '.join(INPUT_KEYS[kind])}) AS h"]
     if _is_hashed(source, kind):
-        columns += ["row_text", "part"]
+        columns += ["content", "part"]
     mapped = reading.mapped(settings, source, kind, [files[number] for number in chunk], key, ROWS[kind])
     with _in_any_order(connection):
         connection.execute(

@@ -157,8 +157,8 @@ def _file_ids(files: list[LandedFile]) -> list[str]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     pool = ThreadPoolExecutor(COPIES_AT_A_TIME)
     try:
-        copies = [pool.submit(remote.copy, file.origin, file.path) if file.origin else None for file in files]
-        return [copy.result() if copy else _hash(file.path) for file, copy in zip(files, copies, strict=True)]
+        hashes = [pool.submit(remote.copy, file.origin, file.path) if file.origin else pool.submit(_hash, file.path) for file in files]
+        return [one.result() for one in hashes]
     finally:
         pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C, those that have not begun
 

@@ -14,6 +14,7 @@ from dawnlist.duck import identifier, literal, path_list
 from dawnlist.row_rules import RowRule, problem_of
 from dawnlist.sources import IGNORE, LINE_PREFIX, REQUIRED, TIMESTAMPS, Column, Condition, Input, InputSpec, Source
 
+FIELD_SEPARATOR = "\x1f"
 MAX_LINE_BYTES = 16 << 20
 TYPES: dict[str, dict[str, str]] = {"events": EVENTS, "items": ITEMS, "customers": CUSTOMERS, "consents": CONSENTS}
 PEOPLE = ("user_id", "anonymous_id")  # hashed before anything is written
@@ -33,7 +34,7 @@ DEVICE_PATTERNS = (("tablet", "ipad|tablet|kindle|silk/|playbook"), ("mobile", "
 
 FILE_COLUMN = "landed file"  # what the readers call the column of the file's path: a name that no landed column has
 _REJECTS = f"filename = {literal(FILE_COLUMN)}, store_rejects = true, rejects_limit = 0"
-_IS_BRACED = "row_text LIKE '{%'"
+_IS_BRACED = "content LIKE '{%'"
 JSON_STEP = re.compile(r'"([^"]*)"|\[(\d+)\]|([^."\[\]]+)')  # a key in quotes, a position in a list, a key
 LINE_ENDS = {"\n": "\\n", "\r\n": "\\r\\n", "\r": "\\r"}  # as the reader wants them written
 BLANKS = "' \t\u00a0\u202f'"  # with the no-break spaces that stand between a number and its currency
@@ -42,7 +43,7 @@ THOUSANDS = {".": "[.]", ",": "[,]", " ": "[ \u00a0\u202f]", "'": "['\u2019]"}
 
 
 def raw_relation(spec: InputSpec, files: Sequence[Path], header: Sequence[str] = (), *, line_end: str = "", is_numbered: bool = False) -> str:
-    """A FROM item with the records of `files` as they are: `file`, `row_text`, `line` and, but for JSON lines, the values `c1, c2, …` of `header`.
+    """A FROM item with the records of `files` as they are: `file`, `content` (see text_of), `line` and, but for JSON lines, the values `c1, c2, …` of `header`.
 
     `line` is the record's position among those of the relation (1 = first), NULL unless `is_numbered`: numbering makes the reader go
     through one file after the other on one thread. `line_end` of CSV files: '' lets the reader find it out. Lines that cannot be split into columns are in the reader's reject table instead.
@@ -54,20 +55,26 @@ def raw_relation(spec: InputSpec, files: Sequence[Path], header: Sequence[str] =
         text = ", ".join(f"{literal(name)}, parquet_row.{identifier(name)}" for name in own)
         values = "".join(f", {_parquet_value(name, header)} AS c{number}" for number, name in enumerate(header, 1))
         reader = f"read_parquet({path_list(files)}, filename = {literal(FILE_COLUMN)})"
-        return f"(SELECT {file} AS file, json_object({text})::VARCHAR AS row_text, {line} AS line{values} FROM {reader} AS parquet_row)"
+        return f"(SELECT {file} AS file, json_object({text})::VARCHAR AS content, {line} AS line{values} FROM {reader} AS parquet_row)"
     if spec.format == "jsonl":
         # A blank line is none. Few lines begin without a brace, and a trim is slow.
-        return f"(SELECT * FROM (SELECT {file} AS file, text AS row_text, {line} AS line FROM {_line_reader(spec, files)}) WHERE {_IS_BRACED} OR trim(row_text, ' \t\r') <> '')"
+        return f"(SELECT * FROM (SELECT {file} AS file, text AS content, {line} AS line FROM {_line_reader(spec, files)}) WHERE {_IS_BRACED} OR trim(content, ' \t\r') <> '')"
     line_end = f", new_line = {literal(LINE_ENDS[line_end])}" if line_end in LINE_ENDS else ""
     names = [f"c{number}" for number in range(1, len(header) + 1)]
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
-    text = ", ".join(f"coalesce({name}, '')" for name in names)
     escape = spec.quote if spec.escape is None else spec.escape
     reader = (
         f"read_csv({path_list(files)}, columns = {{{columns}}}, delim = {literal(spec.delimiter)}, quote = {literal(spec.quote)}, escape = {literal(escape)}, "
         f"header = {str(not spec.header).lower()}, auto_detect = false, encoding = {literal(spec.encoding)}{line_end}, {_REJECTS})"
     )
-    return f"(SELECT {file} AS file, concat_ws('\x1f', {text}) AS row_text, {line} AS line, {', '.join(names)} FROM {reader})"
+    return f"(SELECT {file} AS file, [{', '.join(names)}] AS content, {line} AS line, {', '.join(names)} FROM {reader})"
+
+
+def text_of(spec: InputSpec, separator: str) -> str:
+    """The text of a record as an expression over its `content`: the line or the JSON of a record that is no CSV, else the values, which are put
+    together only where they are asked for.
+    """
+    return f"array_to_string(list_transform(content, lambda value: coalesce(value, '')), {literal(separator)})" if spec.format == "csv" else "content"
 
 
 def lines(spec: InputSpec, file: Path) -> str:
@@ -83,7 +90,7 @@ def _line_reader(spec: InputSpec, files: Sequence[Path]) -> str:
 
 
 def records_query(spec: InputSpec, raw: str, header: Sequence[str] = ()) -> str:
-    """One row per record after explosion: `file`, `row_text`, `line`, `part` (position in the exploded list, 1-based, else NULL), `is_valid`,
+    """One row per record after explosion: `file`, `content`, `line`, `part` (position in the exploded list, 1-based, else NULL), `is_valid`,
     `o1, o2, …`: the origins of the mapping as text, in the order of `spec.origins`; `p1, p2, …`: the properties as JSON; and `others`: a
     JSON object of the columns that the mapping does not name, where it keeps them.
     """
@@ -96,7 +103,7 @@ def records_query(spec: InputSpec, raw: str, header: Sequence[str] = ()) -> str:
         if spec.other_columns == "properties":
             others = [name for name in json if name not in spec.named and not (spec.format == "parquet" and _is_touched(name, header, spec.named))]
             values += f", json_object({', '.join(f'{literal(name)}, {json[name]}' for name in others)}) AS others"
-        return f"SELECT file, row_text, line, NULL::BIGINT AS part, true AS is_valid{values} FROM {raw}"
+        return f"SELECT file, content, line, NULL::BIGINT AS part, true AS is_valid{values} FROM {raw}"
     whole = [name for name in spec.origins if not name.startswith(LINE_PREFIX)]
     lines = [name for name in spec.origins if name.startswith(LINE_PREFIX)]
     exploded = f"json_extract(document, {_json_path(spec.explode)})" if spec.explode else "NULL::JSON"
@@ -116,23 +123,23 @@ def records_query(spec: InputSpec, raw: str, header: Sequence[str] = ()) -> str:
         named = dict.fromkeys(_first_key(name) for name in [*spec.origins, *kept, spec.explode or ""] if name and not name.startswith(LINE_PREFIX))
         values += f", json_merge_patch(document, json_object({', '.join(f'{literal(key)}, NULL' for key in named)})) AS others"
     # A text is parsed once to see whether it is JSON and to take the values out; NULL when it is none.
-    taken = f"try(json_extract_string(row_text, {_json_paths(whole)}))"
+    taken = f"try(json_extract_string(content, {_json_paths(whole)}))"
     exploding = (
         f", unnest({parts}) AS element, generate_subscripts({parts}, 1) AS part, list IS NOT NULL AS has_parts"
         if spec.explode
         else ", NULL::JSON AS element, NULL::BIGINT AS part, false AS has_parts"
     )
     return f"""
-        WITH taken AS (SELECT file, row_text, line, {taken} AS whole_values FROM {raw}),
+        WITH taken AS (SELECT file, content, line, {taken} AS whole_values FROM {raw}),
         documents AS (
-            SELECT *, whole_values IS NOT NULL AND ({_IS_BRACED} OR starts_with(ltrim(row_text, ' \t\r\n'), '{{')) AS is_valid,
-                CASE WHEN whole_values IS NOT NULL THEN row_text::JSON END AS document FROM taken
+            SELECT *, whole_values IS NOT NULL AND ({_IS_BRACED} OR starts_with(ltrim(content, ' \t\r\n'), '{{')) AS is_valid,
+                CASE WHEN whole_values IS NOT NULL THEN content::JSON END AS document FROM taken
         ), listed AS (SELECT *, {exploded} AS list FROM documents
         ), exploded AS (SELECT *{exploding} FROM listed
         ), read AS (
             SELECT *, json_extract_string(element, {_json_paths([name.removeprefix(LINE_PREFIX) for name in lines])}) AS line_values FROM exploded
         )
-        SELECT file, row_text, line, CASE WHEN has_parts THEN part END AS part, is_valid{values} FROM read"""
+        SELECT file, content, line, CASE WHEN has_parts THEN part END AS part, is_valid{values} FROM read"""
 
 
 def filled_columns(source: Source, kind: Input) -> list[str]:
@@ -153,7 +160,7 @@ def _trimmed(text: str) -> str:
 
 
 def mapped_query(source: Source, kind: Input, records: str, *, salt: str, max_lateness_days: int, rules: Sequence[RowRule] = ()) -> str:
-    """One row per record: file_id, line, row_text, part, problem, is_ignored, and the canonical columns, with people's ids still raw.
+    """One row per record: file_id, line, content, part, problem, is_ignored, and the canonical columns, with people's ids still raw.
 
     `problem` is `field: reason`: what cannot be read, else the first of the `rules` that the record breaks.
 
@@ -189,14 +196,15 @@ def mapped_query(source: Source, kind: Input, records: str, *, salt: str, max_la
     wanted = {name: selected.get(name, "NULL") for name in TYPES[kind] if name not in ("source", "key_id", "event_date")}
     canonical = ", ".join(f"({expression})::{TYPES[kind][name]} AS {identifier(name)}" for name, expression in wanted.items())
     # An ignored record is no event, whatever else it lacks; a broken line cannot say that it is to be ignored.
-    mapped = f"SELECT file_id, line, row_text, part, is_valid AND {ignored} AS is_ignored, CASE {problem} END AS problem, {canonical} FROM (SELECT *, {values} FROM {records})"
+    mapped = f"SELECT file_id, line, content, part, is_valid AND {ignored} AS is_ignored, CASE {problem} END AS problem, {canonical} FROM (SELECT *, {values} FROM {records})"
     return f"SELECT * REPLACE (coalesce(problem, {problem_of(rules)}) AS problem) FROM ({mapped})" if rules else mapped
 
 
 def row_hash(source: Source, *, salt: str) -> str:
-    """The id of an event whose source sends none, from `row_text`, `part` and, where equal rows are several events, `occurrence`."""
-    occurrence = "" if source.inputs["events"].equal_rows_are_duplicates else " || '#' || occurrence"
-    return f"md5({literal(source.name)} || '\x1f' || {literal(salt)} || row_text || coalesce('#' || part, ''){occurrence})"
+    """The id of an event whose source sends none, from its text, `part` and, where equal rows are several events, `occurrence`."""
+    spec = source.inputs["events"]
+    occurrence = "" if spec.equal_rows_are_duplicates else " || '#' || occurrence"
+    return f"md5({literal(source.name)} || '\x1f' || {literal(salt)} || {text_of(spec, FIELD_SEPARATOR)} || coalesce('#' || part, ''){occurrence})"
 
 
 def _derived(source: Source, spec: InputSpec, selected: dict[str, str], salt: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ A chunk of records comes as the table `mapped` (dawnlist.ingest), is deduplicate
 earlier chunk has is held back until all chunks are written: then the few files whose row loses are written again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
@@ -69,6 +69,11 @@ def write_day(connection: "duckdb.DuckDBPyConnection", table: str, values: Mappi
     connection.execute(f"COPY (SELECT number FROM {own}) TO {duck.literal(str(origins_of(target)))} (FORMAT parquet)")
 
 
+def _unfolded(constant: str) -> str:
+    """A constant as an expression over `sorted` that DuckDB does not fold: a folded value would be written as required. NULL never is."""
+    return constant if constant.startswith("(NULL)") else f"CASE WHEN number IS NOT NULL THEN {constant} END"
+
+
 def _numbered(file_ids: list[str]) -> str:
     names = ", ".join(f"({number}, {duck.literal(file_id)})" for number, file_id in enumerate(file_ids))
     return f"(VALUES {names}) AS names (number, file_id)"
@@ -90,7 +95,8 @@ class Writer:
     def __post_init__(self) -> None:
         self.people = [name for name in mapping.PEOPLE if name in mapping.filled_columns(self.source, self.kind)]
         self._run("CREATE TABLE pseudonyms (kind VARCHAR, id VARCHAR, message VARCHAR, pseudonym VARCHAR)")
-        self._run("CREATE TABLE seen (h UBIGINT)")
+        self._run("CREATE TABLE seen (h UBIGINT, day DATE)")
+        self._run("CREATE TABLE met_days (day DATE)")
         self._run("CREATE TABLE doubles (number INTEGER, n BIGINT)")
         self._run(f"CREATE TABLE crossing (number INTEGER, {', '.join(f'{name} {kind}' for name, kind in self._columns.items())})")
 
@@ -112,18 +118,21 @@ class Writer:
         self._find_losers()
         kept, crosses = f"{GOOD} AND rowid NOT IN (SELECT row FROM losers)", "false"
         if self.n_chunks:
-            self._run(f"CREATE OR REPLACE TABLE met AS SELECT DISTINCT h FROM seen SEMI JOIN (SELECT h FROM mapped WHERE {GOOD}) AS own USING (h)")
-            crosses = "h IN (FROM met)"
+            self._run(f"CREATE OR REPLACE TABLE met AS SELECT DISTINCT h, day FROM seen SEMI JOIN (SELECT h FROM mapped WHERE {GOOD}) AS own USING (h)")
+            self._run("INSERT INTO met_days SELECT DISTINCT day FROM met")
+            crosses = "h IN (SELECT h FROM met)"
         if not is_last:
-            self._run(f"INSERT INTO seen SELECT h FROM mapped WHERE {kept}")
+            day = "occurred_at::DATE" if self.kind == "events" else "NULL"
+            self._run(f"INSERT INTO seen SELECT h, {day} FROM mapped WHERE {kept}")
         # Of events without the columns that are the same for all rows, and the day.
         own = [
             name
             for name, value in self._values.items()
             if self.kind != "events" or (value.startswith(("(good.", *(f"({one}s." for one in self.people))) and name != "event_date")
         ]
-        self._run(f"CREATE OR REPLACE TABLE sorted AS SELECT *, {crosses} AS crosses FROM ({self._keyed(kept, own)}) ORDER BY {self._order}")
-        values = {name: name if name in own else f"CASE WHEN number IS NOT NULL THEN {self._values[name]} END" for name in self._columns}
+        rows = self._keyed(f"(SELECT * FROM mapped WHERE {kept})", own, "h")
+        self._run(f"CREATE OR REPLACE TABLE sorted AS SELECT * EXCLUDE (h), {crosses} AS crosses FROM ({rows}) ORDER BY {self._order}")
+        values = {name: name if name in own else _unfolded(self._values[name]) for name in self._columns}
         values |= {"event_date": "occurred_at::DATE"} if self.kind == "events" else {}
         if self.n_chunks:
             selected = ", ".join(f"{value} AS {name}" for name, value in values.items())
@@ -148,8 +157,9 @@ class Writer:
 
     def _find_losers(self) -> None:
         several = f"SELECT h FROM mapped WHERE {GOOD} GROUP BY h HAVING count(*) > 1"
+        self._run(f"CREATE OR REPLACE TABLE rivals AS SELECT rowid AS row, * FROM mapped WHERE {GOOD} AND h IN ({several})")
         self._run(
-            f"CREATE OR REPLACE TABLE losers AS SELECT row, number FROM ({self._keyed(f'{GOOD} AND h IN ({several})')}) "
+            f"CREATE OR REPLACE TABLE losers AS SELECT row, number FROM ({self._keyed('rivals', self._columns, 'row')}) "
             f"QUALIFY row_number() OVER (PARTITION BY {self._keys} ORDER BY {content_order(self.kind)}, number, row) > 1"
         )
         self._run("INSERT INTO doubles SELECT number, count(*) FROM losers GROUP BY number")
@@ -162,14 +172,14 @@ class Writer:
         values |= {"source": duck.literal(self.source.name), "key_id": duck.literal(self.key.key_id), "event_date": "good.occurred_at::DATE"}
         return {name: f"({values[name]})::{kind}" for name, kind in self._columns.items()}
 
-    def _keyed(self, condition: str, columns: Sequence[str] = ()) -> str:
-        """A query for the rows of `mapped` that fulfil `condition`, as the lake has them, with `number`, `row` and `h`: pseudonyms in the place of
-        people's ids. `columns`: those of the lake that are wanted, all by default.
+    def _keyed(self, rows: str, columns: Iterable[str], other: str) -> str:
+        """A query for some of the lake's `columns`, with pseudonyms in the place of people's ids, and for `number` and one `other` of `rows`, a
+        FROM item with rows of `mapped`.
         """
-        selected = ", ".join(f"{self._values[name]} AS {name}" for name in columns or self._columns)
+        selected = ", ".join(f"{self._values[name]} AS {name}" for name in columns)
         ids = "(SELECT id, pseudonym FROM pseudonyms WHERE kind = '{0}') AS {0}s"
         joins = " ".join(f"LEFT JOIN {ids.format(name)} ON {name}s.id = good.{name}" for name in self.people)
-        return f"SELECT {selected}, good.number, good.row, good.h FROM (SELECT rowid AS row, * FROM mapped WHERE {condition}) AS good {joins}"
+        return f"SELECT {selected}, good.number, good.{other} FROM {rows} AS good {joins}"
 
     def _write_sorted(self, values: Mapping[str, str]) -> None:
         """Write the table `sorted` as the next chunk, each column of the lake as an expression over it: events day by day, several at a time,
@@ -193,7 +203,8 @@ class Writer:
 
     def _settle_crossing(self) -> None:
         """Of rows of several chunks with one key the first by content stays, of equals that of the earlier chunk."""
-        files = sorted(self.folder.glob(f"{self.kind}.*.parquet"))
+        days = {day for (day,) in self._run("SELECT DISTINCT day FROM met_days").fetchall()}
+        files = sorted(path for path in self.folder.glob(f"{self.kind}.*.parquet") if self.kind != "events" or day_of(path) in days)
         names = ", ".join(self._columns)
         earlier = f"read_parquet({duck.path_list(files)}, filename = true, file_row_number = true) SEMI JOIN crossing USING ({self._keys})"
         self._run(

@@ -96,7 +96,7 @@ class Profiles:
 
     def is_unique(self, name: str) -> bool:
         """Whether no two lines have the same value, and every line one. Elements of a list share their line's."""
-        lines = f"SELECT count(DISTINCT (file, row_text)), count(DISTINCT {self._place(name)}), count(*) - count({self._place(name)}) FROM {self.table}"
+        lines = f"SELECT count(DISTINCT (file, content)), count(DISTINCT {self._place(name)}), count(*) - count({self._place(name)}) FROM {self.table}"
         n_lines, n_values, n_missing = self.connection.execute(lines).fetchone() or (0, 0, 1)
         return n_missing <= (1 - MOST) * self.n_records and n_values >= MOST * n_lines
 

@@ -47,6 +47,7 @@ def judge(settings: Settings, batch: Batch, interval: Interval, result: StageRes
     if not is_replay:
         _check_share(settings, batch, refused)
     stored = Lake(settings.lake_dir).snapshot()
+    began = time.monotonic()
     verdicts = [
         validation.check(
             settings,
@@ -59,8 +60,11 @@ def judge(settings: Settings, batch: Batch, interval: Interval, result: StageRes
         for kind, files in accepted.items()
     ]
     result.notes += gate.decide(settings, verdicts, f"The batch {batch.batch_id}", run_date=interval.run_date, run_id=run_id)
+    judged = time.monotonic()
     counts = promote(settings, batch, accepted, refused, run_id=run_id, is_replay=is_replay)
     remove_folder(batch.folder)
+    for name, seconds in (("suites_seconds", judged - began), ("promotion_seconds", time.monotonic() - judged)):
+        result.metrics[name] = result.metrics.get(name, 0.0) + seconds
     days = counts.pop("changed_days")
     result.counts |= {name: result.counts.get(name, 0) + count for name, count in counts.items()}
     result.metrics.setdefault("changed_days", []).extend(str(day) for day in days)

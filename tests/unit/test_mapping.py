@@ -268,12 +268,12 @@ def test_a_column_that_stands_twice_is_refused_only_where_it_is_read(shop: Shop)
 
 
 def test_columns_may_be_called_as_the_pipelines_own(shop: Shop) -> None:
-    names = ("file", "line", "row_text", "filename", "o1", "file_id")
-    shop.describe(columns={"occurred_at": "file", "item_id": "line", "order_id": "row_text"})
+    names = ("file", "line", "content", "filename", "o1", "file_id")
+    shop.describe(columns={"occurred_at": "file", "item_id": "line", "order_id": "content"})
     land_table(shop, [names, (NOON, "i1", "o9", "a", "b", "c")])
     assert shop.rows("item_id, order_id") == [("i1", "o9")]
     (shop.landing / "a.csv").unlink()
-    shop.describe(format="parquet", columns={"occurred_at": "file", "item_id": "line", "order_id": "row_text"})
+    shop.describe(format="parquet", columns={"occurred_at": "file", "item_id": "line", "order_id": "content"})
     pq.write_table(pa.table({name: [value] for name, value in zip(names, (NOON, "i1", "o9", "a", "b", "c"), strict=True)}), shop.landing / "a.parquet")
     assert shop.rows("item_id, order_id") == [("i1", "o9")]
 
