@@ -127,6 +127,7 @@ def _stage_input(settings: Settings, source: Source, kind: Input, files: Sequenc
         return []
     with duck.connect(settings) as connection, reading.readable(files):
         duck.encrypt_spill(connection)  # raw ids may spill
+        duck.keep_memory(connection)
         key.define_macro(connection)
         if key.previous:
             key.previous.define_macro(connection, "previous_pseudonym")
