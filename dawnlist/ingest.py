@@ -33,8 +33,9 @@ from expectations.rows import ROWS
 if TYPE_CHECKING:
     import duckdb
 
-# What is held in memory at a time. A row takes about twice its bytes in CSV.
+# What is held in memory at a time, in bytes of CSV, of which a row takes about twice. JSON lines repeat the names in each.
 CHUNK_BYTES = 512 << 20
+JSON_SIZE = 2  # about how many times its size in CSV a record has as JSON
 UNPACKED_SIZE = 6  # about how many times its size a packed text or Parquet file unpacks to
 PLAIN = (".csv", ".json", ".jsonl", ".ndjson", ".txt", ".tsv")
 
@@ -138,7 +139,7 @@ def _stage_input(settings: Settings, source: Source, kind: Input, files: Sequenc
         connection.execute("CREATE TABLE problems (number INTEGER, line BIGINT, problem VARCHAR)")
         connection.execute("CREATE TABLE read (number INTEGER, n BIGINT, n_ignored BIGINT, n_bad BIGINT)")
         writer = staging.Writer(settings, connection, source, kind, key, folder)
-        chunks = list(_chunks(files))
+        chunks = list(_chunks(files, 1 / JSON_SIZE if source.inputs[kind].format == "jsonl" else 1))
         for chunk in chunks:
             _map(settings, connection, source, kind, files, chunk, key)
             writer.write_chunk(is_last=chunk is chunks[-1])
@@ -149,15 +150,17 @@ def _stage_input(settings: Settings, source: Source, kind: Input, files: Sequenc
         return _counts(connection, kind, files)
 
 
-def _chunks(files: Sequence[LandedFile]) -> Iterator[list[int]]:
-    """The positions of the files in their order, in groups that are held in memory together: each of up to CHUNK_BYTES, or of one file."""
+def _chunks(files: Sequence[LandedFile], weight: float) -> Iterator[list[int]]:
+    """The positions of the files in their order, in groups that are held in memory together: each of up to CHUNK_BYTES, or of one file. `weight`:
+    the bytes that one byte of the unpacked files counts for.
+    """
     chunk: list[int] = []
-    size = 0
+    size = 0.0
     for number, file in enumerate(files):
-        own = file.path.stat().st_size * (1 if file.path.suffix in PLAIN else UNPACKED_SIZE)
+        own = weight * file.path.stat().st_size * (1 if file.path.suffix in PLAIN else UNPACKED_SIZE)
         if chunk and size + own > CHUNK_BYTES:
             yield chunk
-            chunk, size = [], 0
+            chunk, size = [], 0.0
         chunk.append(number)
         size += own
     yield chunk
