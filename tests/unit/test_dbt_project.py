@@ -105,3 +105,34 @@ def test_the_segments_are_the_usual_eleven() -> None:
         "hibernating",
         "lost",
     }
+
+
+def test_a_build_that_has_spilled_goes_on(tmp_path: Path) -> None:
+    """dbt opens a connection for each node and makes the profile's `settings` again; a spill folder cannot be set twice."""
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials
+    from dbt.adapters.duckdb.environments.local import LocalEnvironment
+
+    profile = yaml.safe_load((DBT_PROJECT / "profiles.yml").read_text(encoding="utf-8"))["dawnlist"]["outputs"]["build"]
+    variables = {
+        "warehouse_path": str(tmp_path / "spilling.duckdb"),
+        "duckdb_memory_limit": "100MB",
+        "duckdb_temp_directory": str(tmp_path),
+        "duckdb_threads": "2",
+    }
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: filled(one) for name, one in value.items()}
+        found = re.fullmatch(r"\{\{ var\('(\w+)'\).*\}\}", str(value))
+        return variables[found[1]] if found else value
+
+    credentials = {name: filled(value) for name, value in profile.items() if name not in ("type", "threads")}
+    environment = LocalEnvironment(DuckDBCredentials.from_dict(credentials | {"database": "spilling"}))
+    try:
+        cursor = environment.handle().cursor()
+        cursor.execute("CREATE TEMP TABLE large AS SELECT i, 'some text ' || i AS text FROM range(5_000_000) AS t (i) ORDER BY hash(i)")
+        cursor.execute("SELECT count(*) FROM duckdb_temporary_files()")
+        assert cursor.fetchall()[0][0] > 0
+        environment.handle().cursor()
+    finally:
+        environment.close()
