@@ -27,17 +27,33 @@ def connect(settings: "Settings", database: Path | str = ":memory:", *, read_onl
         settings.scratch_dir.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect(str(database), read_only=read_only)
     try:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"SET memory_limit = {literal(settings.duckdb.memory_limit)}")
-        connection.execute(f"SET temp_directory = {literal(str(settings.scratch_dir / 'duckdb'))}")
-        connection.execute("SET enable_progress_bar = false")
-        if settings.duckdb.threads:
-            connection.execute(f"SET threads = {settings.duckdb.threads}")
-        yield connection
+        with interruptible():
+            _set_up(connection, settings)
+            yield connection
     except duckdb.OutOfMemoryException as error:
         raise StorageError(f"DuckDB needs more memory than duckdb.memory_limit = {settings.duckdb.memory_limit}: {error}") from error
     finally:
         connection.close()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C during a query is KeyboardInterrupt, as anywhere: DuckDB makes an error of it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _set_up(connection: "duckdb.DuckDBPyConnection", settings: "Settings") -> None:
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"SET memory_limit = {literal(settings.duckdb.memory_limit)}")
+    connection.execute(f"SET temp_directory = {literal(str(settings.scratch_dir / 'duckdb'))}")
+    connection.execute("SET enable_progress_bar = false")
+    if settings.duckdb.threads:
+        connection.execute(f"SET threads = {settings.duckdb.threads}")
 
 
 def encrypt_spill(connection: "duckdb.DuckDBPyConnection") -> None:

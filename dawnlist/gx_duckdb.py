@@ -17,6 +17,8 @@ from sqlalchemy.dialects import postgresql, registry
 from sqlalchemy.dialects.postgresql.psycopg2 import PGExecutionContext_psycopg2
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 
+from dawnlist.duck import interruptible
+
 if TYPE_CHECKING:
     import duckdb
     from great_expectations.core import ExpectationSuiteValidationResult
@@ -62,6 +64,11 @@ class BufferedDuckDB(duckdb_engine.Dialect):
 
     def connect(self, *args: Any, **parameters: Any) -> Any:
         return duckdb_engine.ConnectionWrapper(_SHARED[parameters["database"]].cursor())
+
+    def do_execute(self, *args: Any, **parameters: Any) -> None:
+        """GX takes an error of a query for an outcome, and Ctrl-C is none."""
+        with interruptible():
+            super().do_execute(*args, **parameters)  # type: ignore[no-untyped-call]
 
     def get_pk_constraint(self, *_: Any, **__: Any) -> Any:
         """Views have no key; Postgres's way to find that out asks a dozen catalogue tables."""
