@@ -26,7 +26,8 @@ def run_pytest(folder: Path, real_data: Path | None, *arguments: str) -> subproc
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = real_data\naddopts = --strict-markers\n")
     environment = {name: value for name, value in os.environ.items() if name != "DAWNLIST_REAL_DATA"}
     environment |= {} if real_data is None else {"DAWNLIST_REAL_DATA": str(real_data)}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments, folder]
+    # A folder of its own for temporary files: pytest takes the rights on the common one from other users, and another test's Postgres is one.
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--basetemp", folder / "tmp", *arguments, folder]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
