@@ -1,8 +1,12 @@
 """One night without a scheduler: the stages one after the other, with progress that a person can follow."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import date
+from threading import Event
+from typing import Any
 
 from dawnlist import duck, landing, sources
 from dawnlist.columns import LEDGER
@@ -26,11 +30,32 @@ def run(settings: Settings, run_date: date, *, run_id: str, report: Report, stag
     with ExitStack() as stack:
         for stage in ("ingest", "validate", NIGHT[0]):
             stack.enter_context(lock(settings, stage))
+        stopped = stack.enter_context(_noting_ctrl_c())
         for stage in stages:
+            if stopped.is_set():
+                raise KeyboardInterrupt
             report(stage, None)
             results.append(execute(settings, stage, night if stage in NIGHT else bulk, run_id=run_id, is_locked=True))
             report(stage, results[-1])
     return results
+
+
+@contextmanager
+def _noting_ctrl_c() -> Iterator[Event]:
+    """Set when Ctrl-C was pressed: it ends the run before its next stage where a library swallows it, as DuckDB does while it imports pandas."""
+    stopped, before = Event(), signal.getsignal(signal.SIGINT)
+
+    def note(_signal: int, _frame: Any) -> None:
+        stopped.set()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield stopped
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 def check_landing(settings: Settings) -> None:
