@@ -17,7 +17,7 @@ def run(folder: Path) -> Record:
     events.write_source(folder, "csv")
     landing = events.write_landing(folder, "csv", rows=rows)
     full = loads.load(folder, folder / "home")
-    full_without = loads.seconds(full) - loads.seconds_of_suites(folder / "home")
+    full_without = loads.seconds_without_suites(full, folder / "home")
     shutil.copytree(folder / "home", folder / "loaded")
     late: list[dict[str, Measurement]] = []
     without: list[float] = []
@@ -26,7 +26,7 @@ def run(folder: Path) -> Record:
         shutil.rmtree(folder / "home")
         shutil.copytree(folder / "loaded", folder / "home")
         late.append(loads.load(folder, folder / "home"))
-        without.append(loads.seconds(late[-1]) - loads.seconds_of_suites(folder / "home"))
+        without.append(loads.seconds_without_suites(late[-1], folder / "home"))
     chosen = loads.median_load(late)
     without_suites = statistics.median(without)
     return Record(

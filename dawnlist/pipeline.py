@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date
-from threading import Event
 from typing import Any
 
 from dawnlist import duck, landing, sources
@@ -41,20 +40,21 @@ def run(settings: Settings, run_date: date, *, run_id: str, report: Report, stag
 
 
 @contextmanager
-def _noting_ctrl_c() -> Iterator[Event]:
+def _noting_ctrl_c() -> Iterator[threading.Event]:
     """Set when Ctrl-C was pressed: it ends the run before its next stage where a library swallows it, as DuckDB does while it imports pandas."""
-    stopped, before = Event(), signal.getsignal(signal.SIGINT)
+    stopped, before = threading.Event(), signal.getsignal(signal.SIGINT)
+    is_heard = callable(before) and threading.current_thread() is threading.main_thread()  # a process in the background may ignore it
 
     def note(_signal: int, _frame: Any) -> None:
         stopped.set()
         raise KeyboardInterrupt
 
-    if threading.current_thread() is threading.main_thread():
+    if is_heard:
         signal.signal(signal.SIGINT, note)
     try:
         yield stopped
     finally:
-        if threading.current_thread() is threading.main_thread():
+        if is_heard:
             signal.signal(signal.SIGINT, before)
 
 

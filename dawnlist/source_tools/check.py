@@ -1,11 +1,10 @@
 """A source's YAML against the files that it is for: every mistake by its line, what is worth a look, and a sample of what comes out."""
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -72,8 +71,8 @@ def check(settings: Settings, path: Path, landing: Path | None = None, *, n_reco
 def _copied(settings: Settings, url: str, patterns: Iterable[str]) -> Iterator[Path]:
     """A folder with some of the files behind `url` that match each of the glob `patterns`, under their names."""
     make_folder(settings.scratch_dir)
-    folder = Path(mkdtemp(prefix="check-", dir=settings.scratch_dir))
-    try:
+    with TemporaryDirectory(prefix="check-", dir=settings.scratch_dir) as place:
+        folder = Path(place)
         for pattern in patterns:
             files = remote.matching(url, pattern)
             for name in spread(list(files)):
@@ -83,8 +82,6 @@ def _copied(settings: Settings, url: str, patterns: Iterable[str]) -> Iterator[P
                 target.parent.mkdir(parents=True, exist_ok=True)
                 remote.copy(files[name], target)
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check(settings: Settings, report: Report, name: str, folder: Path | None, n_records: int) -> None:

@@ -138,7 +138,7 @@ def test_ctrl_c_stops_at_once_and_says_what_stands(home: Path) -> None:
         while "ingest" not in process.stdout.readline():
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=180)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Stopped. What was published is unchanged" in errors
     assert "Traceback" not in errors
