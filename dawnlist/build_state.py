@@ -3,10 +3,11 @@
 The schema `state` of the build database says which build it is of, for as long as that build is complete: the mark is taken away before
 anything is changed and set again at the end. A build that was killed or has failed therefore leaves no mark, and the next one starts from nothing.
 
-    state.build     one row: run_date, lake_version, fingerprint of the build that the database holds
-    state.persons   alias_id -> person_id of that build
-    state.consents  person_id -> has_personalisation_consent of that build
-    state.files     the files that the marts which are kept by day were written to (see dawnlist/mart_files.py)
+    state.build          one row: run_date, lake_version, fingerprint of the build that the database holds
+    state.persons        alias_id -> person_id of that build
+    state.consents       person_id -> has_personalisation_consent of that build
+    state.item_versions  which category an item was of and when, in that build: int_item_versions__ended
+    state.files          the files that the marts which are kept by day were written to (see dawnlist/mart_files.py)
 """
 
 import hashlib
@@ -67,6 +68,7 @@ def mark(connection: "duckdb.DuckDBPyConnection", state: BuildState) -> None:
     """Say in the open database that the build `state` is complete; `state.files` is there already."""
     connection.execute("CREATE OR REPLACE TABLE state.persons AS SELECT alias_id, person_id FROM lake.persons")
     connection.execute("CREATE OR REPLACE TABLE state.consents AS SELECT person_id, has_personalisation_consent FROM intermediate.int_persons__consented")
+    connection.execute("CREATE OR REPLACE TABLE state.item_versions AS SELECT * FROM intermediate.int_item_versions__ended")
     connection.execute("CREATE OR REPLACE TABLE state.build (run_date DATE, lake_version BIGINT, fingerprint VARCHAR)")
     connection.execute("INSERT INTO state.build VALUES (?, ?, ?)", [state.run_date, state.lake_version, state.fingerprint])
 

@@ -48,20 +48,17 @@ def write(connection: "duckdb.DuckDBPyConnection", tables: Lake, orders: Mapping
 
 
 def _write_days(connection: "duckdb.DuckDBPyConnection", tables: Lake, mart: str, order: str, *, is_incremental: bool) -> list[DataFile]:
-    rows = dict(connection.execute(f"SELECT event_date, count(*) FROM {MARTS_SCHEMA}.{mart} GROUP BY event_date ORDER BY event_date").fetchall())
-    kept = _keep(connection, tables, mart, set(rows)) if is_incremental else []
-    there = {date.fromisoformat(file.partition) for file in kept}
-    groups = in_groups({day: n for day, n in rows.items() if day not in there}, GROUP_ROWS)
+    kept, days = _keep(connection, tables, mart) if is_incremental else ([], None)
+    wanted = "true" if days is None else _is_among(days)
+    rows = connection.execute(f"SELECT event_date, count(*) FROM {MARTS_SCHEMA}.{mart} WHERE {wanted} GROUP BY event_date ORDER BY event_date").fetchall()
+    groups = in_groups(dict(rows), GROUP_ROWS)
     return [*kept, *(file for days in groups for file in _write_group(connection, tables, mart, order, days))]
 
 
 def _write_group(connection: "duckdb.DuckDBPyConnection", tables: Lake, mart: str, order: str, days: Sequence[date]) -> list[DataFile]:
     """Write some days of a mart, which may be a view: its rows are asked for once, and several days are written at once."""
-    listed = ", ".join(f"DATE '{day}'" for day in days)
     connection.execute("ATTACH IF NOT EXISTS ':memory:' AS scratch")
-    connection.execute(
-        f"CREATE OR REPLACE TABLE scratch.days AS SELECT * FROM {MARTS_SCHEMA}.{mart} WHERE event_date IN ({listed}) ORDER BY event_date, {order}"
-    )
+    connection.execute(f"CREATE OR REPLACE TABLE scratch.days AS SELECT * FROM {MARTS_SCHEMA}.{mart} WHERE {_is_among(days)} ORDER BY event_date, {order}")
 
     def write(day: date) -> DataFile:
         with cursor(connection) as own:
@@ -74,15 +71,27 @@ def _write_group(connection: "duckdb.DuckDBPyConnection", tables: Lake, mart: st
     return files
 
 
-def _keep(connection: "duckdb.DuckDBPyConnection", tables: Lake, mart: str, days: set[date]) -> list[DataFile]:
-    """The files of the build before for those of `days` that have not changed, now also in `tables`. A file that is gone is left out."""
-    changed = {day for (day,) in connection.execute(BY_DAY[mart]).fetchall()}
+def _is_among(days: Sequence[date]) -> str:
+    listed = ", ".join(f"DATE '{day}'" for day in days)
+    return f"event_date IN ({listed or 'NULL'})"
+
+
+def _keep(connection: "duckdb.DuckDBPyConnection", tables: Lake, mart: str) -> tuple[list[DataFile], list[date]]:
+    """The files of the build before for the days that have not changed, now also in `tables`; and the days that are to be written, which may have
+    no rows: those that changed, and those whose file is gone.
+    """
+    lacking = {day for (day,) in connection.execute(BY_DAY[mart]).fetchall()}
     kept = []
     for root, *fields in connection.execute("SELECT root, path, n_rows, n_bytes, sha256, event_date FROM state.files WHERE mart = ?", [mart]).fetchall():
         file = DataFile(*fields)
-        if date.fromisoformat(file.partition) in days - changed and _link(Path(root) / file.path, tables.root / file.path):
+        day = date.fromisoformat(file.partition)
+        if day in lacking:
+            continue
+        if _link(Path(root) / file.path, tables.root / file.path):
             kept.append(file)
-    return kept
+        else:
+            lacking.add(day)
+    return kept, sorted(lacking)
 
 
 def _link(source: Path, target: Path) -> bool:

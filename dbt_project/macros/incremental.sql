@@ -14,12 +14,14 @@ The word says what a row depends on beside the seeds and the variables:
               the persons behind yesterday's ids are resolved anew every night; keep visitor_id and join the persons later.
   person_day  the events of its person_id on its event_date, and the sessions that reach into that day. No other person, no window over
               a person's whole life, and no other day beyond the sessions'.
-Neither may depend on what holds as of the run date: consent, the catalogue, the persons of anonymous visitors (day). Join those in the tables
+  person_day_items
+              the same, and what the catalogue says of that day about the items in these events (int_item_versions__ended).
+None may depend on what holds as of the run date: consent, the newest catalogue, the persons of anonymous visitors (day). Join those in the tables
 and views behind it, which are made anew every night.
 
 Before the model runs `forget_stale` deletes its stale rows, then what it selects is added. Where there is
 nothing to keep (first build, changed SQL, seeds or settings, a backfill, Spark) everything is made and `is_stale` is `true`. Which days,
-persons and pairs are stale: dawnlist/build_state.py, and int_person_days__spanned. tests/integration/test_incremental.py compares every mart
+persons and pairs are stale: dawnlist/build_state.py, int_person_days__spanned and int_item_versions__ended. tests/integration/test_incremental.py compares every mart
 with a full build.
 #}
 {% macro kept() -%}
@@ -42,9 +44,15 @@ in the build database. Spark keeps nothing from night to night, and reads a tabl
     {%- elif kept_by == 'day' -%}
         {{ prefix }}event_date in ({{ dates_in('lake.stale_days') }})
     {%- else -%}
-        {{ prefix }}event_date in ({{ dates_in('lake.stale_person_days') }})
-        and ({{ prefix }}person_id, {{ prefix }}event_date) in (select (person_id, event_date) from lake.stale_person_days)
+        {%- set pairs = stale_pairs(kept_by) -%}
+        {{ prefix }}event_date in ({{ dates_in(pairs) }})
+        and ({{ prefix }}person_id, {{ prefix }}event_date) in (select (person_id, event_date) from {{ pairs }})
     {%- endif -%}
+{%- endmacro %}
+
+{# The table of the pairs of person and day whose rows are made again. #}
+{% macro stale_pairs(kept_by) -%}
+    {{ {'person_day': 'lake.stale_person_days', 'person_day_items': 'lake.stale_person_day_items'}[kept_by] }}
 {%- endmacro %}
 
 {# The days of a relation as literals, so that files of other days are not opened; NULL where there is none. #}
@@ -59,10 +67,10 @@ in the build database. Spark keeps nothing from night to night, and reads a tabl
 
 {# Pre-hook of a kept table: delete the rows that are made again. #}
 {% macro forget_stale(kept_by) -%}
-    {%- if kept_by == 'person_day' -%}
+    {%- if kept_by != 'day' -%}
         {%- do ref('int_person_days__spanned') -%}  {# which comes first: its post-hook finds the pairs #}
         {%- if execute and this is not none and is_incremental() -%}
-            delete from {{ this }} as kept using lake.stale_person_days as stale
+            delete from {{ this }} as kept using {{ stale_pairs(kept_by) }} as stale
             where kept.person_id = stale.person_id and kept.event_date = stale.event_date
         {%- endif -%}
     {%- elif execute and this is not none and is_incremental() -%}
@@ -145,4 +153,52 @@ event (the later of the two states) is no more than the idle time before the nex
             from chains inner join changed on chains.person_id = changed.person_id and chains.event_date = changed.event_date
         )
     {%- endif -%}
+{%- endmacro %}
+
+{#
+Post-hook of int_item_versions__ended: the stale pairs of person and day, and those with an item that was of another category on that day in the
+build before, or of none.
+#}
+{% macro find_stale_person_day_items() -%}
+    {%- set events = ref('int_events__sessionised') -%}
+    {%- if keeps_rows() -%}
+        create or replace table lake.stale_person_day_items as
+        with former as ({{ unbroken_versions('state.item_versions', this) }}),
+        present as ({{ unbroken_versions(this, 'state.item_versions') }}),
+        recategorised as (
+            select
+                present.item_id,
+                greatest(present.valid_from, former.valid_from) as valid_from,
+                least(present.valid_to, former.valid_to) as valid_to
+            from present
+            inner join former
+                on
+                    present.item_id = former.item_id
+                    and present.valid_from < former.valid_to
+                    and former.valid_from < present.valid_to
+            where present.category is distinct from former.category
+        )
+        select person_id, event_date from lake.stale_person_days
+        union
+        select events.person_id, events.event_date
+        from {{ events }} as events
+        inner join recategorised
+            on
+                events.item_id = recategorised.item_id
+                and events.event_date >= recategorised.valid_from
+                and events.event_date < recategorised.valid_to
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+A select: `versions`, and a version without a category for the time before an item's first one, which is all time for items that only `others`
+have.
+#}
+{% macro unbroken_versions(versions, others) -%}
+    select item_id, category, valid_from, coalesce(valid_to, date '9999-12-31') as valid_to from {{ versions }}
+    union all
+    select item_id, null, date '0001-01-01', min(valid_from) from {{ versions }} group by item_id
+    union all
+    select distinct item_id, null, date '0001-01-01', date '9999-12-31' from {{ others }}
+    where item_id not in (select item_id from {{ versions }})
 {%- endmacro %}

@@ -3,7 +3,7 @@ with event_totals as (
     select
         coalesce(sum(quantity * unit_price) filter (where event_type = 'purchase'), 0) as gross_revenue,
         coalesce(sum(abs(quantity) * unit_price) filter (where event_type = 'refund'), 0) as refunds
-    from {{ ref('int_events__identified') }}
+    from {{ ref('int_events__weighted') }}
     where event_type in ('purchase', 'refund') and order_id is not null
 ),
 

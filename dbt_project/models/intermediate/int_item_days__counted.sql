@@ -4,7 +4,7 @@ with item_events as (
     select
         *,
         event_type = 'purchase' and weight > 0 as is_purchase
-    from {{ ref('int_events__identified') }}
+    from {{ ref('int_events__weighted') }}
     where item_id is not null and {{ is_stale('day') }}
 ),
 

@@ -1,3 +1,5 @@
+{{ config(post_hook="{{ find_stale_person_day_items() }}") }}
+
 -- A day's category is that of the day's end: the last version that began by then.
 with versions as (
     select

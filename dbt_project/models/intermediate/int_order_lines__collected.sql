@@ -12,8 +12,9 @@ with final as (
         order_id,
         quantity,
         unit_price,
-        currency
-    from {{ ref('int_events__identified') }}
+        currency,
+        weight
+    from {{ ref('int_events__weighted') }}
     where event_type in ('purchase', 'refund') and order_id is not null and {{ is_stale('day') }}
 )
 

@@ -1,3 +1,5 @@
+{{ config(materialized=kept(), pre_hook="{{ forget_stale('person_day_items') }}") }}
+
 with person_day_items as (
     select
         person_id,
@@ -5,7 +7,7 @@ with person_day_items as (
         item_id,
         count(*) as n_events
     from {{ ref('int_events__sessionised') }}
-    where item_id is not null and weight > 0
+    where item_id is not null and weight > 0 and {{ is_stale('person_day_items') }}
     group by person_id, event_date, item_id
 ),
 

@@ -50,6 +50,7 @@ latest_answers as (
 final as (
     select
         persons.person_id,
+        {{ person_key('persons.person_id') }} as person_key,
         persons.source,
         persons.is_anonymous,
         coalesce(latest_answers.personalisation, persons.is_granted_by_default) as has_personalisation_consent,

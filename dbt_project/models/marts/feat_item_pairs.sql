@@ -1,46 +1,55 @@
+{%- set is_in_window = "lines.event_date <= {day} and lines.event_date > {day} - " ~ var('copurchase_days') -%}
+{%- set is_usual = "items.n_items_{n} between 2 and " ~ var('copurchase_max_items') -%}
+{%- set are_both = "items.is_in_{n} = 1 and partners.is_in_{n} = 1 and " ~ is_usual -%}
 with order_items as (
     select
-        dates.feature_date,
         lines.source,
         lines.order_id,
-        lines.item_id,
-        min(lines.person_id) as person_id
-    from {{ ref('int_events__identified') }} as lines
-    inner join {{ ref('int_dates__listed') }} as dates
-        on
-            lines.event_date <= dates.feature_date
-            and lines.event_date > dates.feature_date - {{ var('copurchase_days') }}
-    where lines.event_type = 'purchase' and lines.weight > 0 and lines.order_id is not null and lines.item_id is not null
-    group by dates.feature_date, lines.source, lines.order_id, lines.item_id
+        {{ at_each_date('max(case when ' ~ is_in_window ~ ' then 1 else 0 end)', 'is_in') }}
+        {{ at_each_date('min(case when ' ~ is_in_window ~ ' then persons.person_id end)', 'person_id') }}
+        lines.item_id
+    from {{ ref('int_order_lines__collected') }} as lines
+    left join {{ ref('stg_lake__persons') }} as persons on lines.visitor_id = persons.alias_id
+    where
+        lines.event_type = 'purchase'
+        and lines.weight > 0
+        and lines.item_id is not null
+        and {{ at_any_date(is_in_window) }}
+    group by lines.source, lines.order_id, lines.item_id
 ),
 
 baskets as (
     select
-        *,
-        count(*) over (partition by feature_date, source, order_id) as n_items
+        {{ at_each_date('sum(is_in_{n}) over (partition by source, order_id)', 'n_items') }}
+        *
     from order_items
-),
-
-usual_baskets as (
-    select * from baskets
-    where n_items between 2 and {{ var('copurchase_max_items') }}
 ),
 
 pairs as (
     select
-        items.feature_date,
         items.item_id,
-        partners.item_id as partner_item_id,
-        count(*) as n_orders,
-        count(distinct items.person_id) as n_persons
-    from usual_baskets as items
-    inner join usual_baskets as partners
+        {{ at_each_date('count(*) filter (where ' ~ are_both ~ ')', 'n_orders') }}
+        {{ at_each_date('count(distinct items.person_id_{n}) filter (where ' ~ are_both ~ ')', 'n_persons') }}
+        partners.item_id as partner_item_id
+    from baskets as items
+    inner join baskets as partners
         on
-            items.feature_date = partners.feature_date
-            and items.source = partners.source
+            items.source = partners.source
             and items.order_id = partners.order_id
             and items.item_id <> partners.item_id
-    group by items.feature_date, items.item_id, partners.item_id
+    where {{ at_any_date(is_usual) }}
+    group by items.item_id, partners.item_id
+),
+
+dated as (
+    select
+        dates.feature_date,
+        pairs.item_id,
+        pairs.partner_item_id,
+        {{ at_its_date('pairs.n_orders', 'dates.feature_date') }} as n_orders,
+        {{ at_its_date('pairs.n_persons', 'dates.feature_date') }} as n_persons
+    from pairs
+    cross join {{ ref('int_dates__listed') }} as dates
 ),
 
 ranked as (
@@ -49,7 +58,8 @@ ranked as (
         row_number() over (
             partition by feature_date, item_id order by n_orders desc, n_persons desc, partner_item_id asc
         ) as rank
-    from pairs
+    from dated
+    where n_orders > 0
 ),
 
 final as (

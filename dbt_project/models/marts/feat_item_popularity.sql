@@ -1,4 +1,4 @@
-{% set windows = {'1h': "'1' hour", '6h': "'6' hour", '1d': "'1' day", '7d': "'7' day", '28d': "'28' day"} %}
+{% set windows = ['1h', '6h', '1d', '7d', '28d'] %}
 with known_items as (
     select
         observed.item_id,
@@ -14,24 +14,24 @@ with known_items as (
 
 windowed as (
     select
-        interactions.item_id,
+        days.item_id,
         dates.feature_date,
-        {% for name, span in windows.items() %}
-            count(*) filter (
-                where interactions.occurred_at >= dates.window_end - interval {{ span }}
-            ) as n_events_{{ name }},
-        {% endfor %}
-        count(distinct interactions.person_id) filter (
-            where interactions.occurred_at >= dates.window_end - interval '7' day
-        ) as n_users_7d,
-        count(distinct interactions.person_id) as n_users_28d,
-        count(*) filter (where interactions.event_type = 'purchase') as n_purchases_28d
-    from {{ ref('fct_interactions') }} as interactions
+        {{ popularity_counts('days', 'dates') }},
+        cast(sum(days.n_purchases) as bigint) as n_purchases_28d
+    from {{ ref('int_item_day_places__counted') }} as days
     inner join {{ ref('int_dates__listed') }} as dates
-        on
-            interactions.occurred_at < dates.window_end
-            and interactions.occurred_at >= dates.window_end - interval '28' day
-    group by interactions.item_id, dates.feature_date
+        on days.event_date <= dates.feature_date and days.event_date > dates.feature_date - 28
+    group by days.item_id, dates.feature_date
+),
+
+users as (
+    select
+        item_id,
+        feature_date,
+        count(*) filter (where last_event_date > feature_date - 7) as n_users_7d,
+        count(*) as n_users_28d
+    from {{ ref('int_person_items__windowed') }}
+    group by item_id, feature_date
 ),
 
 final as (
@@ -41,8 +41,8 @@ final as (
         {% for name in windows %}
             coalesce(windowed.n_events_{{ name }}, 0) as n_events_{{ name }},
         {% endfor %}
-        coalesce(windowed.n_users_7d, 0) as n_users_7d,
-        coalesce(windowed.n_users_28d, 0) as n_users_28d,
+        coalesce(users.n_users_7d, 0) as n_users_7d,
+        coalesce(users.n_users_28d, 0) as n_users_28d,
         coalesce(windowed.n_purchases_28d, 0) as n_purchases_28d,
         {{ trend('coalesce(windowed.n_events_1d, 0)', 'coalesce(windowed.n_events_7d, 0)') }} as trend_score,
         {{ days_between('catalogue.launched_at', 'known_items.feature_date') }} as days_since_launch,
@@ -50,6 +50,8 @@ final as (
     from known_items
     left join windowed
         on known_items.item_id = windowed.item_id and known_items.feature_date = windowed.feature_date
+    left join users
+        on known_items.item_id = users.item_id and known_items.feature_date = users.feature_date
     left join {{ ref('int_items__as_of') }} as catalogue
         on known_items.item_id = catalogue.item_id and known_items.feature_date = catalogue.feature_date
     left join {{ ref('int_items__observed') }} as observed

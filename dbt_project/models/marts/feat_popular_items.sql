@@ -1,21 +1,15 @@
-{% set windows = {'1h': "'1' hour", '6h': "'6' hour", '1d': "'1' day", '7d': "'7' day", '28d': "'28' day"} %}
+{% set windows = ['1h', '6h', '1d', '7d', '28d'] %}
 with counted as (
     select
-        {% for name, span in windows.items() %}
-            count(*) filter (
-                where interactions.occurred_at >= dates.window_end - interval {{ span }}
-            ) as n_events_{{ name }},
-        {% endfor %}
         dates.feature_date,
-        interactions.item_id,
-        interactions.country,
-        interactions.device
-    from {{ ref('fct_interactions') }} as interactions
+        days.item_id,
+        days.country,
+        days.device,
+        {{ popularity_counts('days', 'dates') }}
+    from {{ ref('int_item_day_places__counted') }} as days
     inner join {{ ref('int_dates__listed') }} as dates
-        on
-            interactions.occurred_at < dates.window_end
-            and interactions.occurred_at >= dates.window_end - interval '28' day
-    group by dates.feature_date, interactions.item_id, interactions.country, interactions.device
+        on days.event_date <= dates.feature_date and days.event_date > dates.feature_date - 28
+    group by dates.feature_date, days.item_id, days.country, days.device
 ),
 
 scopes as (
@@ -33,7 +27,7 @@ scoped as (
         counted.feature_date,
         counted.item_id,
         scopes.scope,
-        case scopes.scope when 'country' then counted.country when 'device' then counted.device else '' end as scope_value
+        case scopes.scope when 'country' then nullif(counted.country, '') when 'device' then nullif(counted.device, '') else '' end as scope_value
     from counted
     cross join scopes
     group by all

@@ -1,15 +1,17 @@
 {%- set windows = (1, 7, 28, 90) -%}
 {%- set kinds = ('events', 'views', 'clicks', 'add_to_carts', 'purchases', 'sessions') -%}
 with consenting_days as (
-    select days.*
+    select
+        days.*,
+        persons.person_key
     from {{ ref('int_person_days__aggregated') }} as days
-    inner join {{ ref('int_persons__consented') }} as persons on days.person_id = persons.person_id
+    inner join {{ ref('int_persons__consented') }} as persons on {{ person_key('days.person_id') }} = persons.person_key
     where persons.has_personalisation_consent
 ),
 
 windowed as (
     select
-        days.person_id,
+        days.person_key,
         dates.feature_date,
         {% for kind in kinds %}
             {% for n in windows %}
@@ -31,12 +33,21 @@ windowed as (
         {{ last_by('days.device', 'days.event_date') }} as device
     from consenting_days as days
     inner join {{ ref('int_dates__listed') }} as dates on days.event_date <= dates.feature_date
-    group by days.person_id, dates.feature_date
+    group by days.person_key, dates.feature_date
+),
+
+items as (
+    select
+        person_key,
+        feature_date,
+        count(*) as n_items
+    from {{ ref('int_person_items__windowed') }}
+    group by person_key, feature_date
 ),
 
 final as (
     select
-        windowed.person_id,
+        persons.person_id,
         windowed.feature_date,
         {% for kind in kinds %}
             {% for n in windows %}
@@ -46,18 +57,21 @@ final as (
         {% for n in windows %}
             {{ ratio('windowed.dwell_milliseconds_' ~ n ~ 'd', 1000) }} as dwell_seconds_{{ n }}d,
         {% endfor %}
-        coalesce(tastes.n_items_28d, 0) as n_items_28d,
+        coalesce(items.n_items, 0) as n_items_28d,
         coalesce(tastes.n_categories_28d, 0) as n_categories_28d,
         windowed.n_active_days_28d,
         windowed.days_since_last_event,
         windowed.tenure_days,
         {{ rounded(ratio('windowed.dwell_milliseconds_28d', '1000 * windowed.n_dwells')) }} as avg_dwell_seconds_28d,
-        tastes.top_category,
+        tastes.top_category_28d as top_category,
         windowed.country,
         windowed.device
     from windowed
-    left join {{ ref('int_person_tastes__windowed') }} as tastes
-        on windowed.person_id = tastes.person_id and windowed.feature_date = tastes.feature_date
+    inner join {{ ref('int_persons__consented') }} as persons on windowed.person_key = persons.person_key
+    left join items
+        on windowed.person_key = items.person_key and windowed.feature_date = items.feature_date
+    left join {{ ref('feat_user_tastes') }} as tastes
+        on persons.person_id = tastes.person_id and windowed.feature_date = tastes.feature_date
 )
 
 select * from final

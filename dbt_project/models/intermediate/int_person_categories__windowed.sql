@@ -1,0 +1,50 @@
+{% set windows = (7, 28, 90) %}
+with persons as (
+    select person_key from {{ ref('int_persons__consented') }}
+    where has_personalisation_consent
+),
+
+counted as (
+    select
+        {{ person_key('person_id') }} as person_key,
+        {% for n in windows %}
+            {{ at_each_date('sum(n_events) filter (where event_date <= {day} and event_date > {day} - ' ~ n ~ ')', 'n_events_' ~ n ~ 'd') }}
+        {% endfor %}
+        {{ at_each_date('max(event_date) filter (where event_date <= {day})', 'last_event_date') }}
+        category
+    from {{ ref('int_person_day_categories__counted') }}
+    where event_date > (select min(dates.feature_date) - 90 from {{ ref('int_dates__listed') }} as dates)
+    group by {{ person_key('person_id') }}, category
+),
+
+dated as (
+    select
+        counted.person_key,
+        dates.feature_date,
+        counted.category,
+        {% for n in windows %}
+            {{ at_its_date('counted.n_events_' ~ n ~ 'd', 'dates.feature_date') }} as n_events_{{ n }}d,
+        {% endfor %}
+        {{ at_its_date('counted.last_event_date', 'dates.feature_date') }} as last_event_date
+    from counted
+    inner join persons on counted.person_key = persons.person_key
+    cross join {{ ref('int_dates__listed') }} as dates
+),
+
+final as (
+    select
+        person_key,
+        feature_date,
+        category,
+        {% for n in windows %}
+            cast(coalesce(n_events_{{ n }}d, 0) as bigint) as n_events_{{ n }}d,
+        {% endfor %}
+        last_event_date,
+        row_number() over (
+            partition by person_key, feature_date order by n_events_90d desc, last_event_date desc, category asc
+        ) as category_rank
+    from dated
+    where n_events_90d > 0
+)
+
+select * from final
