@@ -110,6 +110,7 @@ def _link(source: Path, target: Path) -> bool:
 
 
 def _note(connection: "duckdb.DuckDBPyConnection", tables: Lake, files: Mapping[str, Iterable[DataFile]]) -> None:
+    connection.execute("CREATE SCHEMA IF NOT EXISTS state")  # the database that Spark's marts are copied into has none
     connection.execute(f"CREATE OR REPLACE TABLE state.files ({_FILES})")
     rows = [[mart, str(tables.root), file.path, file.rows, file.bytes, file.sha256, file.partition] for mart, written in files.items() for file in written]
     if rows:

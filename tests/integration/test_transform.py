@@ -19,7 +19,8 @@ import psutil
 import pytest
 import yaml
 
-from dawnlist import build_state, columns, settings, warehouse, warehouse_spark
+from dawnlist import build_state, columns, mart_files, settings, warehouse, warehouse_spark
+from dawnlist.duck import connect
 from dawnlist.errors import GateError, TransformError
 from dawnlist.lake import Lake
 from dawnlist.settings import Settings
@@ -350,6 +351,9 @@ def test_spark_makes_the_same_marts(home: Settings, tmp_path: Path, spark: "Spar
     warehouse_spark.build(copy, warehouse.plan(opened.lake, persons, opened.tables, RUN_DATE, of_site(copy)), data_tests=False)
     assert capfd.readouterr() == ("", "")
     assert differences(copy.warehouse_file, home.warehouse_file) == {}
+    with connect(copy, copy.warehouse_file) as connection:
+        written = mart_files.write(connection, Lake(tmp_path / "written"), warehouse.MARTS, is_incremental=False)
+    assert set(written) == set(warehouse.MARTS)
     assert [path.name for path in copy.warehouse_file.parent.iterdir() if path.name.startswith(".")] == []
     assert [row.namespace for row in spark.sql("SHOW SCHEMAS").collect()] == ["default"]
     assert spark.conf.get("spark.sql.ansi.enabled") == "true"
