@@ -13,7 +13,7 @@ counted as (
         {{ at_each_date('max(event_date) filter (where event_date <= {day})', 'last_event_date') }}
         category
     from {{ ref('int_person_day_categories__counted') }}
-    where event_date > (select min(dates.feature_date) - 90 from {{ ref('int_dates__listed') }} as dates)
+    where {{ at_any_date('event_date <= {day} and event_date > {day} - 90') }}
     group by {{ person_key('person_id') }}, category
 ),
 

@@ -1,13 +1,14 @@
+{% set is_in_window = 'event_date <= {day} and event_date > {day} - 90' %}
 with counted as (
     select
         {{ person_key('person_id') }} as person_key,
         daypart,
         local_weekday,
         device,
-        {{ at_each_date('sum(n_events) filter (where event_date <= {day} and event_date > {day} - 90)', 'n_events') }}
+        {{ at_each_date('sum(n_events) filter (where ' ~ is_in_window ~ ')', 'n_events') }}
         country
     from {{ ref('int_person_day_contexts__counted') }}
-    where event_date > (select min(dates.feature_date) - 90 from {{ ref('int_dates__listed') }} as dates)
+    where {{ at_any_date(is_in_window) }}
     group by {{ person_key('person_id') }}, daypart, local_weekday, device, country
 ),
 

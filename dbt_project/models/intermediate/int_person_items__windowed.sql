@@ -1,13 +1,14 @@
+{% set is_in_window = 'event_date <= {day} and event_date > {day} - 28' %}
 with met as (
     select
         {{ person_key('person_id') }} as person_key,
-        {{ at_each_date('max(event_date) filter (where event_date <= {day} and event_date > {day} - 28)', 'last_event_date') }}
+        {{ at_each_date('max(event_date) filter (where ' ~ is_in_window ~ ')', 'last_event_date') }}
         item_id
     from {{ ref('int_events__sessionised') }}
     where
         item_id is not null
         and weight > 0
-        and event_date > (select min(dates.feature_date) - 28 from {{ ref('int_dates__listed') }} as dates)
+        and {{ at_any_date(is_in_window) }}
     group by {{ person_key('person_id') }}, item_id
 ),
 
