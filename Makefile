@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help system env demo airflow test test-long lint format types docs bench lock check-python pre-commit clean
+.PHONY: help system env demo airflow test test-long lint format types imports sql docs bench lock check-python pre-commit clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SQL := dbt_project
@@ -42,9 +42,7 @@ test-long: system env ## the tests that take minutes
 
 lint: env ## ruff, mypy, import-linter and sqlfluff
 	@ruff check . && ruff format --check .
-	@mypy
-	@lint-imports
-	@sqlfluff lint --processes 2 $(SQL)
+	@$(MAKE) --jobs 2 types imports sql
 
 format: env ## bring Python and SQL into form
 	@ruff check --fix . && ruff format .
@@ -52,6 +50,12 @@ format: env ## bring Python and SQL into form
 
 types: env ## mypy alone
 	@mypy
+
+imports: env ## import-linter alone
+	@lint-imports
+
+sql: env ## sqlfluff alone
+	@sqlfluff lint --processes 2 $(SQL)
 
 docs: env ## the documentation of all tables as one page: var/dbt_docs/static_index.html
 	@dbt --quiet docs generate --static --empty-catalog --project-dir dbt_project --profiles-dir dbt_project \

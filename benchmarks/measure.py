@@ -16,6 +16,7 @@ from typing import Self
 import psutil
 
 SAMPLE_SECONDS = 0.2
+REST = 20  # a sample walks the page tables of every process, and stops what it measures meanwhile: it rests so many times as long as it took
 MIB = 1 << 20
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
@@ -62,8 +63,9 @@ class _Sampler:
     def _sample(self) -> None:
         this = psutil.Process()
         while not self._stop.is_set():
+            started = time.monotonic()
             self._measurement.samples.append((time.time(), sum(memory_of(process) for process in this.children(recursive=True))))
-            self._stop.wait(SAMPLE_SECONDS)
+            self._stop.wait(max(SAMPLE_SECONDS, REST * (time.monotonic() - started)))
 
 
 def memory_of(process: psutil.Process) -> int:

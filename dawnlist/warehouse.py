@@ -20,7 +20,7 @@ import yaml
 from dawnlist import build_state, mart_files
 from dawnlist.build_state import BuildState
 from dawnlist.columns import CONSENTS, CUSTOMERS, EVENTS, ITEMS
-from dawnlist.duck import connect, identifier, scan
+from dawnlist.duck import connect, identifier, keep_memory, scan
 from dawnlist.errors import MissingInputError, TransformError
 from dawnlist.identity import PERSONS
 from dawnlist.lake import DataFile, Lake, Snapshot
@@ -158,6 +158,7 @@ def _make(settings: Settings, database: Path, inputs: Build, tables: Lake, state
             build_state.note_stale(connection, days)
     run_dbt(settings, database, replace(inputs, is_incremental=days is not None), ["build", "--exclude-resource-type", "unit_test"])
     with connect(settings, database) as connection:
+        keep_memory(connection)
         files = mart_files.write(connection, tables, MARTS, is_incremental=days is not None)
         notes = notes_on(connection)
         build_state.mark(connection, state)

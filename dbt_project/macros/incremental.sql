@@ -71,10 +71,13 @@ in the build database. Spark keeps nothing from night to night, and reads a tabl
         {%- do ref('int_person_days__spanned') -%}  {# which comes first: its post-hook finds the pairs #}
         {%- if execute and this is not none and is_incremental() -%}
             delete from {{ this }} as kept using {{ stale_pairs(kept_by) }} as stale
-            where kept.person_id = stale.person_id and kept.event_date = stale.event_date
+            where
+                kept.person_id = stale.person_id
+                and kept.event_date = stale.event_date
+                and kept.event_date in ({{ dates_in(stale_pairs(kept_by)) }})  {# other days' rows are not read #}
         {%- endif -%}
     {%- elif execute and this is not none and is_incremental() -%}
-        delete from {{ this }} where event_date in (select event_date from lake.stale_days)
+        delete from {{ this }} where event_date in ({{ dates_in('lake.stale_days') }})
     {%- endif -%}
 {%- endmacro %}
 

@@ -34,3 +34,12 @@
 {% macro quoted(names) -%}
     {%- for name in names %}'{{ name }}'{{ ', ' if not loop.last }}{% endfor -%}
 {%- endmacro %}
+
+{# Whether a feature fits the condition of its row of `rules`. #}
+{% macro fits_rule(feature) -%}
+    case rules.operator
+    {%- for operator in rule_operators() %}
+        when '{{ operator }}' then cast({{ feature }} as double) {{ operator }} rules.threshold
+    {%- endfor %}
+    end
+{%- endmacro %}

@@ -1,19 +1,12 @@
-with featured_persons as (
-    select person_id from {{ ref('feat_user_activity') }}
-    union
-    select person_id from {{ ref('feat_user_purchases') }}
-    union
-    select person_id from {{ ref('feat_user_rfm') }}
-    {% for mart in ('habits', 'categories', 'tastes', 'searches', 'commerce', 'labels') %}
-        union
-        select person_id from {{ ref('feat_user_' ~ mart) }}
-    {% endfor %}
-    union
-    select person_id from {{ ref('fct_interactions') }}
-    where is_personal
+with consenting_users as (
+    select person_id from {{ ref('dim_users') }}
+    where has_personalisation_consent
 )
 
-select featured_persons.person_id
-from featured_persons
-left join {{ ref('dim_users') }} as users on featured_persons.person_id = users.person_id
-where not coalesce(users.has_personalisation_consent, false)
+{% for mart in ('activity', 'purchases', 'rfm', 'habits', 'categories', 'tastes', 'searches', 'commerce', 'labels') %}
+    select person_id from {{ ref('feat_user_' ~ mart) }}
+    where person_id not in (select consenting_users.person_id from consenting_users)
+    union all
+{% endfor %}
+select person_id from {{ ref('fct_interactions') }}
+where is_personal and {{ is_tested() }} and person_id not in (select consenting_users.person_id from consenting_users)

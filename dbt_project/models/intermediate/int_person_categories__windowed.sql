@@ -31,7 +31,7 @@ dated as (
     cross join {{ ref('int_dates__listed') }} as dates
 ),
 
-final as (
+counts as (
     select
         person_key,
         feature_date,
@@ -39,12 +39,23 @@ final as (
         {% for n in windows %}
             cast(coalesce(n_events_{{ n }}d, 0) as bigint) as n_events_{{ n }}d,
         {% endfor %}
-        last_event_date,
+        last_event_date
+    from dated
+    where n_events_90d > 0
+),
+
+final as (
+    select
+        *,
+        {% for n in windows %}
+            {{ share('n_events_' ~ n ~ 'd', 'sum(n_events_' ~ n ~ 'd) over all_categories') }} as share_{{ n }}d,
+        {% endfor %}
+        n_events_28d > 0 and n_events_28d = max(n_events_28d) over all_categories as is_top_28d,
         row_number() over (
             partition by person_key, feature_date order by n_events_90d desc, last_event_date desc, category asc
         ) as category_rank
-    from dated
-    where n_events_90d > 0
+    from counts
+    window all_categories as (partition by person_key, feature_date)
 )
 
 select * from final

@@ -1,8 +1,9 @@
+{%- set key = 'case when person_id is not null then ' ~ person_key('person_id') ~ ' end' -%}
 with activity as (
     select
         source,
         cast(started_at as date) as event_date,
-        person_id,
+        {{ key }} as person_key,
         1 as n_sessions,
         case when is_bounce then 1 else 0 end as n_bounces,
         {{ nearest_integer('1000 * duration_seconds') }} as session_milliseconds,
@@ -15,7 +16,7 @@ with activity as (
     select
         source,
         cast(ordered_at as date) as event_date,
-        person_id,
+        {{ key }} as person_key,
         0 as n_sessions,
         0 as n_bounces,
         cast(0 as bigint) as session_milliseconds,
@@ -28,7 +29,7 @@ with activity as (
     select
         source,
         event_date,
-        person_id,
+        {{ key }} as person_key,
         0 as n_sessions,
         0 as n_bounces,
         cast(0 as bigint) as session_milliseconds,
@@ -45,28 +46,28 @@ person_days as (
     select
         source,
         event_date,
-        person_id,
+        person_key,
         {% for measure in ('n_sessions', 'n_bounces', 'session_milliseconds', 'n_carts', 'n_orders', 'gross_revenue') %}
             sum({{ measure }}) as {{ measure }},
         {% endfor %}
         sum(refunds) as refunds
     from activity
-    group by source, event_date, person_id
+    group by source, event_date, person_key
 ),
 
 final as (
     select
         source,
         event_date,
-        count(person_id) filter (where n_sessions > 0) as n_visitors,
+        count(person_key) filter (where n_sessions > 0) as n_visitors,
         cast(sum(n_sessions) as bigint) as n_sessions,
         {{ rounded(ratio('sum(n_bounces)', 'sum(n_sessions)')) }} as bounce_rate,
         {{ rounded(ratio('sum(session_milliseconds)', '1000 * sum(n_sessions)')) }} as avg_session_seconds,
         cast(sum(n_orders) as bigint) as n_orders,
-        count(person_id) filter (where n_orders > 0) as n_buyers,
-        {{ rounded(ratio('count(person_id) filter (where n_orders > 0 and n_sessions > 0)', 'count(person_id) filter (where n_sessions > 0)')) }}
+        count(person_key) filter (where n_orders > 0) as n_buyers,
+        {{ rounded(ratio('count(person_key) filter (where n_orders > 0 and n_sessions > 0)', 'count(person_key) filter (where n_sessions > 0)')) }}
             as conversion_rate,
-        {{ rounded(ratio('count(person_id) filter (where n_orders = 0 and n_carts > 0)', 'count(person_id) filter (where n_carts > 0)')) }}
+        {{ rounded(ratio('count(person_key) filter (where n_orders = 0 and n_carts > 0)', 'count(person_key) filter (where n_carts > 0)')) }}
             as cart_abandonment_rate,
         cast(sum(gross_revenue) as decimal(18, 4)) as gross_revenue,
         cast(sum(refunds) as decimal(18, 4)) as refunds,

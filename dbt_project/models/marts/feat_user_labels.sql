@@ -3,58 +3,60 @@
 with rules as (
     select
         *,
-        count(*) over (partition by kind, label) as n_conditions
+        count(*) over (partition by kind, label) as n_conditions,
+        dense_rank() over (order by kind asc, priority asc, label asc) as label_number,
+        dense_rank() over (order by kind asc) as kind_number
     from {{ ref('person_rules') }}
 ),
 
-measured as (
+-- The rows for which one condition holds.
+holding as (
     {% for mart, columns in metrics.items() %}
-        select
-            features.person_id,
-            features.feature_date,
-            rules.kind,
-            rules.label,
-            rules.priority,
-            rules.n_conditions,
-            rules.operator,
-            rules.threshold,
-            case rules.metric
-                {% for column in columns %}
-                    when '{{ column }}' then cast(features.{{ column }} as double)
-                {% endfor %}
-            end as measure
-        from {{ ref(mart) }} as features
-        inner join rules on rules.metric in ({{ quoted(columns) }})
-        {{ 'union all' if not loop.last }}
+        {% set is_last_mart = loop.last %}
+        {% for column in columns %}
+            select
+                {{ person_key('features.person_id') }} as person_key,
+                features.feature_date,
+                rules.kind_number,
+                rules.label_number,
+                rules.n_conditions
+            from {{ ref(mart) }} as features
+            inner join rules on rules.metric = '{{ column }}'
+            where {{ fits_rule('features.' ~ column) }}
+            {{ 'union all' if not (loop.last and is_last_mart) }}
+        {% endfor %}
     {% endfor %}
 ),
 
 fitting as (
     select
-        person_id,
+        person_key,
         feature_date,
+        label_number,
+        rank() over (partition by person_key, feature_date, kind_number order by label_number asc) as position
+    from holding
+    group by person_key, feature_date, kind_number, label_number, n_conditions
+    having count(*) = n_conditions
+),
+
+labels as (
+    select distinct
         kind,
         label,
-        rank() over (partition by person_id, feature_date, kind order by priority asc, label asc) as position
-    from measured
-    where
-        case operator
-            {% for operator in rule_operators() %}
-                when '{{ operator }}' then measure {{ operator }} threshold
-            {% endfor %}
-        end
-    group by person_id, feature_date, kind, label, priority, n_conditions
-    having count(*) = n_conditions
+        label_number
+    from rules
 ),
 
 final as (
     select
-        person_id,
-        feature_date,
-        kind,
-        label
+        persons.person_id,
+        fitting.feature_date,
+        labels.kind,
+        labels.label
     from fitting
-    where position = 1 or kind in ({{ quoted(free_kinds()) }})
+    inner join labels on fitting.label_number = labels.label_number
+    inner join {{ ref('int_persons__consented') }} as persons on fitting.person_key = persons.person_key
+    where fitting.position = 1 or labels.kind in ({{ quoted(free_kinds()) }})
 )
 
 select * from final

@@ -1,27 +1,4 @@
-with totals as (
-    select
-        person_key,
-        feature_date,
-        {% for n in (7, 28, 90) %}
-            sum(n_events_{{ n }}d) as n_all_{{ n }}d,
-        {% endfor %}
-        max(n_events_28d) as max_events_28d
-    from {{ ref('int_person_categories__windowed') }}
-    group by person_key, feature_date
-),
-
-categories as (
-    select
-        categories.*,
-        {% for n in (7, 28, 90) %}
-            {{ share('categories.n_events_' ~ n ~ 'd', 'totals.n_all_' ~ n ~ 'd') }} as share_{{ n }}d,
-        {% endfor %}
-        categories.n_events_28d > 0 and categories.n_events_28d = totals.max_events_28d as is_top_28d
-    from {{ ref('int_person_categories__windowed') }} as categories
-    inner join totals on categories.person_key = totals.person_key and categories.feature_date = totals.feature_date
-),
-
-tastes as (
+with tastes as (
     select
         person_key,
         feature_date,
@@ -35,7 +12,7 @@ tastes as (
         {{ days_between('max(last_event_date) filter (where category_rank = 1)', 'feature_date') }} as days_since_top_category,
         {{ divergence('share_7d', 'share_90d') }} as preference_shift_7d,
         {{ divergence('share_28d', 'share_90d') }} as preference_shift_28d
-    from categories
+    from {{ ref('int_person_categories__windowed') }}
     group by person_key, feature_date
 ),
 
