@@ -1,12 +1,13 @@
-with consenting_users as (
-    select person_id from {{ ref('dim_users') }}
-    where has_personalisation_consent
+with featured_persons as (
+    {% for mart in ('activity', 'purchases', 'rfm', 'habits', 'categories', 'tastes', 'searches', 'commerce', 'labels') %}
+        select person_id from {{ ref('feat_user_' ~ mart) }}
+        union all
+    {% endfor %}
+    select person_id from {{ ref('fct_interactions') }}
+    where is_personal
 )
 
-{% for mart in ('activity', 'purchases', 'rfm', 'habits', 'categories', 'tastes', 'searches', 'commerce', 'labels') %}
-    select person_id from {{ ref('feat_user_' ~ mart) }}
-    where person_id not in (select consenting_users.person_id from consenting_users)
-    union all
-{% endfor %}
-select person_id from {{ ref('fct_interactions') }}
-where is_personal and {{ is_tested() }} and person_id not in (select consenting_users.person_id from consenting_users)
+select featured_persons.person_id
+from featured_persons
+left join {{ ref('dim_users') }} as users on featured_persons.person_id = users.person_id
+where not coalesce(users.has_personalisation_consent, false)
