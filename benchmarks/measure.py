@@ -39,7 +39,7 @@ class Measurement:
         return self.peak_mib_between(0.0, float("inf"))
 
     def peak_mib_between(self, start: float, end: float) -> int:
-        """The largest sample between two moments (seconds since the epoch), widened by one sample on both sides, in MiB."""
+        """The largest sample between two moments (seconds since the epoch), widened by SAMPLE_SECONDS on both sides, in MiB; 0 where none fell between them."""
         inside = [size for moment, size in self.samples if start - SAMPLE_SECONDS <= moment <= end + SAMPLE_SECONDS]
         return round(max(inside, default=0) / MIB)
 

@@ -1,6 +1,6 @@
 """The marts as the night's Parquet files. Large ones have a file a day, and a day whose rows are the same keeps the file of the build before."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -34,7 +34,7 @@ _FILES = "mart VARCHAR, root VARCHAR, path VARCHAR, n_rows BIGINT, n_bytes BIGIN
 def write(connection: "duckdb.DuckDBPyConnection", tables: Lake, orders: Mapping[str, str], *, is_incremental: bool) -> dict[str, list[DataFile]]:
     """Write every mart of the open build database into the night's `tables`, not yet committed. `orders`: mart -> the order of its rows.
 
-    The files of marts by day are noted in `state.files`, from which the next build takes those of unchanged days.
+    `is_incremental`: the marts by day take the files of unchanged days from the build before, which has noted them.
     """
     files = {}
     for mart, order in orders.items():
@@ -43,8 +43,16 @@ def write(connection: "duckdb.DuckDBPyConnection", tables: Lake, orders: Mapping
         else:
             file = tables.write(connection, mart, f"SELECT * FROM {MARTS_SCHEMA}.{mart} ORDER BY {order}")
             files[mart] = [file] if file else []
-    _note(connection, tables, {mart: files[mart] for mart in BY_DAY if mart in files})
     return files
+
+
+def note(connection: "duckdb.DuckDBPyConnection", tables: Lake, files: Mapping[str, Sequence[DataFile]]) -> None:
+    """Keep in `state.files` which files `write` gave the marts by day: the next build takes those of unchanged days."""
+    connection.execute(f"CREATE OR REPLACE TABLE state.files ({_FILES})")
+    written = [(mart, file) for mart in BY_DAY for file in files[mart]]
+    rows = [[mart, str(tables.root), file.path, file.rows, file.bytes, file.sha256, file.partition] for mart, file in written]
+    if rows:
+        connection.executemany("INSERT INTO state.files VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def _write_days(connection: "duckdb.DuckDBPyConnection", tables: Lake, mart: str, order: str, *, is_incremental: bool) -> list[DataFile]:
@@ -107,11 +115,3 @@ def _link(source: Path, target: Path) -> bool:
         return False
     replace_file(aside, target)
     return True
-
-
-def _note(connection: "duckdb.DuckDBPyConnection", tables: Lake, files: Mapping[str, Iterable[DataFile]]) -> None:
-    connection.execute("CREATE SCHEMA IF NOT EXISTS state")  # the database that Spark's marts are copied into has none
-    connection.execute(f"CREATE OR REPLACE TABLE state.files ({_FILES})")
-    rows = [[mart, str(tables.root), file.path, file.rows, file.bytes, file.sha256, file.partition] for mart, written in files.items() for file in written]
-    if rows:
-        connection.executemany("INSERT INTO state.files VALUES (?, ?, ?, ?, ?, ?, ?)", rows)

@@ -160,6 +160,7 @@ def _make(settings: Settings, database: Path, inputs: Build, tables: Lake, state
     with connect(settings, database) as connection:
         keep_memory(connection)
         files = mart_files.write(connection, tables, MARTS, is_incremental=days is not None)
+        mart_files.note(connection, tables, files)
         notes = notes_on(connection)
         build_state.mark(connection, state)
     how = f"built from nothing: {reason}" if days is None else f"built on the night of before: {len(days)} days of events changed"
