@@ -157,6 +157,8 @@ def _configuration(settings: "Settings", folder: Path) -> "SparkConf":
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }
+    # Nobody looks at the page of a run that is over, whose record would keep every plan in memory.
+    options |= {f"spark.{kept}": "1" for kept in ("ui.retainedJobs", "ui.retainedStages", "ui.retainedTasks", "sql.ui.retainedExecutions")}
     # One thread per task: Spark runs as many tasks as there are cores.
     options |= {f"spark.executorEnv.{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
     if settings.spark.master.startswith("local"):

@@ -52,7 +52,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SparkSession]":
     from spark_jobs.session import session
 
     home = tmp_path_factory.mktemp("spark")
-    with session(Settings(home=home, spark=Spark(master="local[2]", driver_memory="1g", shuffle_partitions=2))) as running:
+    with session(Settings(home=home, spark=Spark(master="local[2]", driver_memory="2g", shuffle_partitions=2))) as running:
         yield running
 
 
