@@ -14,14 +14,17 @@ from dawnlist.lake import Lake
 from dawnlist.settings import Settings
 from dawnlist.stages import NIGHT, STAGES, execute, lock
 from dawnlist.stages.base import Interval, StageResult
+from spark_jobs.session import session
 
+FIRST_ON_SPARK, LAST_ON_SPARK = "segment", "recommend"
 Report = Callable[[str, StageResult | None], None]
 
 
 def run(settings: Settings, run_date: date, *, run_id: str, report: Report, stages: Sequence[str] = STAGES) -> list[StageResult]:
     """Ingest everything that has landed, then run the night of `run_date`. `report(stage, None)` is called before, `report(stage, result)` after each stage.
 
-    Rows of later days are ingested into their own days; the night's windows end with `run_date`.
+    Rows of later days are ingested into their own days; the night's windows end with `run_date`. The stages on Spark share one session: a JVM
+    takes seconds to start and to warm up.
     """
     _refuse_other_sources(settings)
     bulk, night = Interval.until(max(run_date, _last_landed_day(settings))), Interval.day(run_date)
@@ -30,12 +33,17 @@ def run(settings: Settings, run_date: date, *, run_id: str, report: Report, stag
         for stage in ("ingest", "validate", NIGHT[0]):
             stack.enter_context(lock(settings, stage))
         stopped = stack.enter_context(_noting_ctrl_c())
+        spark = stack.enter_context(ExitStack())
         for stage in stages:
             if stopped.is_set():
                 raise KeyboardInterrupt
             report(stage, None)
+            if stage == FIRST_ON_SPARK:
+                spark.enter_context(session(settings))
             results.append(execute(settings, stage, night if stage in NIGHT else bulk, run_id=run_id, is_locked=True))
             report(stage, results[-1])
+            if stage == LAST_ON_SPARK:
+                spark.close()
     return results
 
 

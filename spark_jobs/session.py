@@ -110,9 +110,11 @@ def _interruptible() -> Iterator[Callable[[], None]]:
     before = signal.getsignal(signal.SIGINT)
     interrupted = threading.Event()
 
-    def handler(_number: int, _frame: FrameType | None) -> None:
+    def handler(number: int, frame: FrameType | None) -> None:
         interrupted.set()
         py4j.setLevel(logging.CRITICAL)
+        if callable(before):
+            before(number, frame)  # whoever notes it for what comes after the block, or beside it
         raise KeyboardInterrupt
 
     def set_handler() -> None:

@@ -17,6 +17,23 @@ REAL_DATA_FILES = {"online_retail": 305, "globo_news": 216, "deskdrop": 1, "cdno
 NOT_RUN = pytest.StashKey[list[str]]()
 NOT_RUN_OUTPUT = "dawnlist_not_run"
 LONGEST = ("acceptance", "integration", "dags", "faults", "contract")
+# Files that one process takes, where several share the tests (pytest-xdist): Spark, dbt and the site of the faults are then made ready once.
+TOGETHER = {
+    "spark": (
+        "acceptance/test_real_data.py",
+        "contract/test_recommenders.py",
+        "integration/test_day_checks.py",
+        "integration/test_incremental.py",
+        "integration/test_key_rotation.py",
+        "integration/test_recommend_stage.py",
+        "integration/test_segment_stage.py",
+        "integration/test_transform.py",
+        "unit/test_als.py",
+        "unit/test_item_to_item.py",
+        "unit/test_segments.py",
+    ),
+    "faults": ("faults/",),
+}
 AIRFLOW_HOME = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
 
@@ -56,6 +73,15 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SparkSession]":
         yield running
 
 
+@pytest.fixture(scope="session")
+def one_dbt_parse() -> Iterator[None]:
+    """dbt parses the project once for all homes: see tests/dbt_parse.py."""
+    from tests import dbt_parse
+
+    with dbt_parse.shared():
+        yield
+
+
 def real_data_folder(root: Path, name: str) -> Path:
     """The folder of the real data set `name` below `root`; fails the test when files are missing."""
     folder = root.absolute() / name
@@ -80,6 +106,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in wanting]
     yield
     items.sort(key=lambda item: next((place for place, folder in enumerate(LONGEST) if folder in item.path.parts), len(LONGEST)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadfile`, with the files of TOGETHER as if they were one."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(super()._split_scope(nodeid))
+            return next((name for name, parts in TOGETHER.items() if file.removeprefix("tests/").startswith(parts)), file)
+
+    return Scheduling(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

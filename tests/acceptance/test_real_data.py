@@ -8,15 +8,26 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
+from dawnlist.cli import app
 from dawnlist.export import verify
 from dawnlist.lake import Lake
 from dawnlist.settings import load
 
+pytestmark = pytest.mark.usefixtures("one_dbt_parse")
 RealData = Callable[[str], Path]
 
 
 def dawnlist(home: Path, *arguments: str) -> str:
+    """The command in this process, which has imported what it needs."""
+    result = CliRunner().invoke(app, [*arguments, "--home", str(home)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def dawnlist_alone(home: Path, *arguments: str) -> str:
+    """The command in a process of its own, with the memory that the settings give it."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("DAWNLIST_")} | {"DAWNLIST_HOME": str(home)}
     result = subprocess.run([sys.executable, "-m", "dawnlist.cli", *arguments], capture_output=True, text=True, timeout=3_000, env=variables, check=False)
     assert result.returncode == 0, result.stderr
@@ -55,6 +66,7 @@ def test_globo_news_has_its_clicks_on_their_own_days(real_data: RealData, tmp_pa
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.usefixtures("spark")
 def test_a_night_of_deskdrop_is_published_and_exported(real_data: RealData, tmp_path: Path) -> None:
     output = dawnlist(tmp_path, "run", "--source", "deskdrop", "--landing", str(real_data("deskdrop")))
     assert "The night of 2017-02-27" in output
@@ -70,6 +82,6 @@ def test_a_night_of_deskdrop_is_published_and_exported(real_data: RealData, tmp_
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize(("name", "run_date"), [("online_retail", "2011-12-08"), ("online_retail", "2011-11-30"), ("globo_news", "2017-10-09")])
 def test_a_night_of_the_large_sources(real_data: RealData, tmp_path: Path, name: str, run_date: str) -> None:
-    output = dawnlist(tmp_path, "run", "--source", name, "--landing", str(real_data(name)), "--run-date", run_date)
+    output = dawnlist_alone(tmp_path, "run", "--source", name, "--landing", str(real_data(name)), "--run-date", run_date)
     assert f"The night of {run_date}" in output
     verify(tmp_path / "exports" / "cms" / "latest")

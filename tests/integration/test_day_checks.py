@@ -17,6 +17,8 @@ from dawnlist.stages import execute
 from dawnlist.stages.base import Interval
 from dawnlist.verdicts import NOTICE, Verdict
 
+pytestmark = pytest.mark.usefixtures("one_dbt_parse")
+
 RUN_DATE = simulate.DEFAULT_END_DATE  # a Sunday
 ORDINARY = [RUN_DATE - timedelta(days=back) for back in range(12)]
 SILENT = "FROM {day} LIMIT 20"

@@ -21,6 +21,8 @@ from dawnlist.sources import of_site
 from dawnlist.stages.base import Night
 from tests.integration.test_transform import SOURCE, pseudonym
 
+pytestmark = pytest.mark.usefixtures("one_dbt_parse")
+
 FIRST = date(2026, 3, 1)
 NIGHTS, ALL_NIGHTS = 6, 20
 PEOPLE, ITEMS = 14, 12

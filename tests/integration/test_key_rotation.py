@@ -24,6 +24,8 @@ from dawnlist.stages.base import Interval, Night
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.usefixtures("one_dbt_parse")
+
 SHOP = """
 description: a shop
 user_namespace: "shop:"

@@ -32,6 +32,8 @@ from tests.engines import differences
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.usefixtures("one_dbt_parse")
+
 RUN_DATE = date(2026, 3, 31)
 SOURCE = """
 description: a small shop
