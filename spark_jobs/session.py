@@ -101,6 +101,12 @@ def _python_of_workers() -> Iterator[None]:
             os.environ["PYSPARK_PYTHON"] = before
 
 
+def _pass_on(before: object, number: int, frame: FrameType | None) -> None:
+    """Tell whoever handled the signal before, and notes it for what comes after the block."""
+    if callable(before):
+        before(number, frame)
+
+
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], None]]:
     """Ctrl-C leaves the block as KeyboardInterrupt at once, whatever the command that it cuts short answers, and py4j does not tell of it.
@@ -113,8 +119,7 @@ def _interruptible() -> Iterator[Callable[[], None]]:
     def handler(number: int, frame: FrameType | None) -> None:
         interrupted.set()
         py4j.setLevel(logging.CRITICAL)
-        if callable(before):
-            before(number, frame)  # whoever notes it for what comes after the block, or beside it
+        _pass_on(before, number, frame)
         raise KeyboardInterrupt
 
     def set_handler() -> None:
