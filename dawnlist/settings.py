@@ -190,6 +190,12 @@ class Ranker(_Section):
     max_evaluation_users: int = Field(20_000, ge=10, description="users of the held-out slice that the lists are compared on, chosen by hash")
 
 
+class Training(_Section):
+    """When a night trains, see docs/models.md."""
+
+    every_days: int = Field(7, ge=1, description="a night trains when the newest model is so many days old; 1 = every night")
+
+
 class Recommend(_Section):
     list_length: int = Field(20, ge=1)
     max_per_category: int = Field(0, ge=0, description="items of one category on a list; 0 = no limit")
@@ -255,6 +261,7 @@ class Settings(BaseSettings):
     segments: Segments = Segments()
     candidates: Candidates = Candidates()
     ranker: Ranker = Ranker()
+    training: Training = Training()
     recommend: Recommend = Recommend()
     serving: Serving = Serving()
     export: Export = Export()

@@ -65,7 +65,7 @@ def opened(home: Path, marts: Marts, **changes: Any) -> Settings:
     }
     settings = Settings(home=home, **{**sections, **changes})
     Lake(settings.lake_dir).commit({}, run_id="test")
-    night = Night.open(settings, RUN_DATE, run_id="test")
+    night = Night.open(settings, RUN_DATE, run_id="test", training="there is no model yet")
     with duck.connect(settings) as connection:
         marts.write(connection, night.tables)
     return settings
