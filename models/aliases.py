@@ -81,6 +81,10 @@ class Aliases:
         said = [one for one in self.history if one.by == OPERATOR and version in (one.before, one.after)]
         return bool(said) and said[-1].action == ROLLED_BACK and said[-1].before == version
 
+    def decision_of(self, run_date: date) -> Decision:
+        """The newest decision of a training of the night of `run_date`, which there must be."""
+        return [one for one in self.history if one.by == TRAINING and one.run_date == run_date.isoformat()][-1]
+
     def of(self, version: str) -> Sequence[Decision]:
         """The decisions that this version had a part in, oldest first."""
         return [one for one in self.history if version in (one.version, one.before, one.after)]
@@ -96,6 +100,11 @@ class Aliases:
             if same_night and replace(same_night[-1], run_id=decision.run_id) == decision:
                 return self
         return Aliases((*self.history, decision), self.requests)
+
+    def asking(self, run_date: date, why: str | None) -> "Aliases":
+        """With what the night of `run_date` asks for, in the place of what it asked before; None takes that back."""
+        others = {day: reason for day, reason in self.requests.items() if day != run_date.isoformat()}
+        return Aliases(self.history, others if why is None else {**others, run_date.isoformat(): why})
 
     def _until(self, run_date: date) -> list[Decision]:
         return [one for one in self.history if one.run_date <= run_date.isoformat()]

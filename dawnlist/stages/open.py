@@ -8,6 +8,7 @@ from dawnlist.locks import exclusive
 from dawnlist.settings import Settings
 from dawnlist.stages import gate
 from dawnlist.stages.base import Interval, Night, StageResult
+from dawnlist.stages.champion import why_unusable
 from models import aliases, cadence
 
 WRITER_WAIT_SECONDS = 600
@@ -27,7 +28,8 @@ def run(settings: Settings, interval: Interval, *, run_id: str, train: bool = Fa
         verdicts = [validation.check_day(settings, lake, source, run_date=interval.run_date, run_id=run_id) for source in settings.site.sources]
         scores = scorecard.keep(settings, verdicts, run_date=interval.run_date, run_id=run_id)
         result.notes += gate.decide(settings, verdicts, f"The night of {interval.run_date}", run_date=interval.run_date, run_id=run_id)
-        training = cadence.reason(aliases.read(settings.models_dir), interval.run_date, every_days=settings.training.every_days, is_asked=train)
+        known, unusable = aliases.read(settings.models_dir), why_unusable(settings, interval.run_date)
+        training = cadence.reason(known, interval.run_date, every_days=settings.training.every_days, is_asked=train, unusable=unusable)
         night = Night.open(settings, interval.run_date, run_id=run_id, training=training)
     result.notes += [f"this night trains: {training}"] if training else []
     result.rows_in = result.rows_out = night.lake.rows("events")

@@ -4,19 +4,24 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dawnlist.duck import connect
 from dawnlist.errors import MissingInputError
 from dawnlist.files import write_json
 from dawnlist.lake import Snapshot
 from dawnlist.settings import Settings
-from dawnlist.stages.base import Interval, Night, StageResult
+from dawnlist.stages.base import DAY, Interval, Night, StageResult
+from dawnlist.stages.champion import decide, usable
 from dawnlist.stages.modelling import POINTER, cut_of, inputs_of, make_candidates, threads_of
-from models import aliases, registry
+from models import aliases, drift, frame, promotion, ranker, registry
 from models.frame import FEATURES
-from models.inputs import MARTS, Cut, judged_persons
+from models.inputs import MARTS, Cut, judged_persons, sampled_persons
+from models.lists import Order
 from models.training import Outcome, Past, learn
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 STAGE = "train"
 
@@ -52,7 +57,7 @@ def _how_to_train(night: Night) -> str:
 
 
 def _trained(settings: Settings, night: Night, result: StageResult, *, run_id: str) -> str:
-    """Train, register and decide. `rows_in` counts interactions, `rows_out` candidates.
+    """Train, register and decide: the version that the night uses. `rows_in` counts interactions, `rows_out` candidates.
 
     Features end at a cut, labels lie in the window after it: two windows before the run date for training, one for evaluation.
     """
@@ -60,25 +65,51 @@ def _trained(settings: Settings, night: Night, result: StageResult, *, run_id: s
     training, judging = (cut_of(settings, night.run_date, horizons_back=back) for back in (2, 1))
     persons = _persons(settings, tables, training, judging)
     _require_features(settings, tables, persons, night)
-    result.counts = make_candidates(settings, night.tables, persons, run_id=run_id)
+    with connect(settings) as connection:
+        sample = sampled_persons(connection, inputs_of(tables, judging.as_of), judging, limit=settings.drift.sample_users)
+    wanted = {training: persons[training], judging: sorted({*persons[judging], *sample})}
+    result.counts = make_candidates(settings, night.tables, wanted, run_id=run_id)
     tables = night.tables.snapshot()
+    before = aliases.read(settings.models_dir).incumbent_of(night.run_date)
+    incumbent = usable(settings, before)
     with connect(settings) as connection:
         past, recent = (Past(inputs_of(tables, cut.as_of), cut, persons[cut]) for cut in (training, judging))
         outcome = learn(connection, past, recent, settings, threads=threads_of(settings))
-    version = registry.save(settings.models_dir, night.run_date, outcome.ranker, _metadata(settings, tables, training, judging, outcome))
-    _decide(settings, night, version, run_id=run_id)
+        verdict = _verdict(connection, settings, recent, outcome, incumbent)
+        texts = {name: text for name, text in ((registry.RANKER, outcome.ranker), (registry.JUDGED, outcome.judged_ranker)) if text}
+        if outcome.ranker:
+            texts[registry.REFERENCE] = _reference(connection, settings, Past(recent.inputs, judging, sample), outcome)
+    factors = tables.files("als_item_factors", since=judging.as_of, until=judging.as_of + DAY)
+    kept = {registry.ITEM_FACTORS: factors[0]} if factors else {}
+    version = registry.save(settings.models_dir, night.run_date, texts, _metadata(settings, tables, training, judging, outcome), tables=kept)
+    decision = decide(settings, night, version, before, verdict, run_id=run_id)
     result.rows_in, result.rows_out = tables.rows("fct_interactions"), sum(result.counts.values())
     result.metrics = outcome.metrics | {"cuts": {"training": str(training.as_of), "evaluation": str(judging.as_of)}}
-    result.notes += [f"trained: {night.training}", *outcome.notes]
-    return version
+    result.metrics |= {"decision": decision.action, "decision_reason": decision.reason, "checks": decision.checks, "challenger": version}
+    result.notes += [
+        f"trained: {night.training}",
+        *outcome.notes,
+        f"{version} was {'promoted' if decision.after == version else 'not promoted'}: {decision.reason}",
+    ]
+    return str(decision.after)
 
 
-def _decide(settings: Settings, night: Night, version: str, *, run_id: str) -> None:
-    def promoted(known: aliases.Aliases) -> aliases.Aliases:
-        before, day = known.incumbent_of(night.run_date), night.run_date.isoformat()
-        return known.with_(aliases.Decision(day, run_id, aliases.PROMOTED, aliases.TRAINING, version, before, version, str(night.training)))
+def _verdict(connection: "DuckDBPyConnection", settings: Settings, recent: Past, outcome: Outcome, incumbent: registry.Model | None) -> promotion.Verdict:
+    """Needs the tables of the evaluation cut, which `learn` leaves in the connection."""
+    threads = threads_of(settings)
+    orders: list[Order | str] = [outcome.judged, outcome.window]
+    if incumbent:
+        orders.append(Order.of(incumbent, keep=settings.ranker.max_candidates, as_judged=True))
+    shown = [promotion.show(connection, recent, order, threads=threads) for order in orders]
+    members = promotion.groups(connection, smallest=settings.promotion.min_group_users)
+    return promotion.decide(shown[0], shown[2] if incumbent else None, shown[1], members, settings.promotion, seed=settings.seed)
 
-    aliases.update(settings.models_dir, promoted)
+
+def _reference(connection: "DuckDBPyConnection", settings: Settings, past: Past, outcome: Outcome) -> str:
+    frame.prepare(connection, past.inputs, past.cut, past.persons, settings.candidates)
+    order = Order(ranker.from_text(str(outcome.ranker)), None, outcome.weights, settings.ranker.max_candidates)
+    values = drift.spread(connection, order, n_persons=len(past.persons), threads=threads_of(settings))
+    return json.dumps(drift.reference(values, n_persons=len(past.persons)), sort_keys=True) + "\n"
 
 
 def _require_features(settings: Settings, tables: Snapshot, persons: Mapping[Cut, Sequence[str]], night: Night) -> None:
@@ -108,6 +139,7 @@ def _metadata(settings: Settings, tables: Snapshot, training: Cut, judging: Cut,
         "rules": {"exclude_seen": training.exclude_seen, "exclude_bought": training.exclude_bought},
         "settings": {"seed": settings.seed, **{name: getattr(settings, name).model_dump(mode="json") for name in ("candidates", "ranker")}},
         "inputs": inputs,
+        "user_factors": [file.sha256 for file in tables.data_files("als_user_factors") if file.partition == judging.as_of.isoformat()],
         "fingerprint": sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest(),
         "served": outcome.served,
         "window": outcome.window,
