@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from dawnlist import __version__
+from dawnlist import __version__, model_commands
 from dawnlist.errors import INTERRUPTED_EXIT_CODE, DawnlistError, SettingsError, StorageError
 from dawnlist.settings import Settings, load
 
@@ -43,6 +43,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(landing_app, name="landing")
 identity_app = typer.Typer(help="Which ids are one person, and which are not: docs/identity.md.", no_args_is_help=True)
 app.add_typer(identity_app, name="identity")
+app.add_typer(model_commands.app, name="models")
 
 USAGE_EXIT_CODE = 2
 CHILDREN_SECONDS = 10

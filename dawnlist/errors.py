@@ -122,4 +122,10 @@ class LandingStoreError(DawnlistError):
     is_retryable = True
 
 
+class RegistryError(DawnlistError):
+    """The registry of models cannot do what was asked: no such version, or nothing to change."""
+
+    exit_code = 20
+
+
 INTERRUPTED_EXIT_CODE = 130

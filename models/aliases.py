@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from dawnlist.errors import CorruptedError
+from dawnlist.errors import CorruptedError, RegistryError
 from dawnlist.files import write_json
 from dawnlist.locks import exclusive
 
@@ -85,6 +85,11 @@ class Aliases:
         """The newest decision of a training of the night of `run_date`, which there must be."""
         return [one for one in self.history if one.by == TRAINING and one.run_date == run_date.isoformat()][-1]
 
+    def before(self, version: str) -> str | None:
+        """The champion that `version` took the place of, the last time it did."""
+        found = [one.before for one in self.history if one.action == PROMOTED and one.after == version != one.before]
+        return found[-1] if found else None
+
     def of(self, version: str) -> Sequence[Decision]:
         """The decisions that this version had a part in, oldest first."""
         return [one for one in self.history if version in (one.version, one.before, one.after)]
@@ -113,6 +118,27 @@ class Aliases:
     def _last(decisions: Sequence[Decision]) -> Decision | None:
         """Of the newest run date the one that was said last."""
         return max(enumerate(decisions), key=lambda pair: (pair[1].run_date, pair[0]), default=(0, None))[1]
+
+
+def promoted(known: Aliases, version: str, run_date: date, *, run_id: str, reason: str) -> Aliases:
+    """With `version` (of `run_date`) made champion by hand, from the newest night on that anything was decided for. Raises RegistryError where it is."""
+    if known.champion == version:
+        raise RegistryError(f"{version} is the champion already.")
+    day = max(known.newest_day() or run_date, run_date).isoformat()
+    return known.with_(Decision(day, run_id, PROMOTED, OPERATOR, version, known.champion, version, reason))
+
+
+def rolled_back(known: Aliases, to: str | None, *, run_id: str, reason: str) -> Aliases:
+    """With the champion taken back: `to` is champion again, or, without it, whoever was before. Raises RegistryError where there is nobody to go back to."""
+    champion, day = known.champion, known.newest_day()
+    if champion is None or day is None:
+        raise RegistryError("There is no champion to roll back: the first night that trains makes one.")
+    if to == champion:
+        raise RegistryError(f"{to} is the champion already: name another version of `dawnlist models list`.")
+    target = to or known.before(champion)
+    if target is None:
+        raise RegistryError(f"{champion} was the first champion: there is none before it. Name a version with --to, or promote one.")
+    return known.with_(Decision(day.isoformat(), run_id, ROLLED_BACK, OPERATOR, champion, champion, target, reason))
 
 
 def read(models: Path) -> Aliases:

@@ -76,6 +76,11 @@ def save(models: Path, run_date: date, texts: Mapping[str, str], metadata: Mappi
     return version
 
 
+def run_date_of(version: str) -> date:
+    """The run date in the name of a version."""
+    return date.fromisoformat(version[:10])
+
+
 def names(models: Path) -> list[str]:
     """The versions below `models`, oldest run date first."""
     return sorted(path.parent.name for path in models.glob(f"[!.]*/{METADATA}"))
