@@ -22,7 +22,7 @@ PREFIX = "DAWNLIST_"
 DELIMITER = "__"
 # Read by the tests and by the settings' own loading, not settings themselves.
 OTHER_VARIABLES = frozenset({"DAWNLIST_REAL_DATA", "DAWNLIST_CONFIG"})
-SECRETS = frozenset({("privacy", "key"), ("privacy", "previous_key"), ("serving", "url"), ("airflow", "alert_url")})
+SECRETS = frozenset({("privacy", "key"), ("privacy", "previous_key"), ("serving", "url"), ("airflow", "alert_url"), ("mlflow", "uri")})
 
 
 class _Section(BaseModel):
@@ -222,6 +222,14 @@ class Drift(_Section):
     max_decay: float = Field(0.2, gt=0, lt=1, description="a training is asked for when lists certainly lost this share of the model's held-out nDCG@10")
 
 
+class MLflow(_Section):
+    """Where trained versions are logged beside the registry."""
+
+    enabled: bool = Field(True, description="log every trained version to MLflow")
+    uri: SecretStr | None = Field(None, description="http(s)://… of a tracking server, or a database URI; default: an SQLite store in <home>/mlflow")
+    experiment: str = Field("dawnlist", min_length=1, description="the name of the experiment")
+
+
 class Recommend(_Section):
     list_length: int = Field(20, ge=1)
     max_per_category: int = Field(0, ge=0, description="items of one category on a list; 0 = no limit")
@@ -290,6 +298,7 @@ class Settings(BaseSettings):
     training: Training = Training()
     promotion: Promotion = Promotion()
     drift: Drift = Drift()
+    mlflow: MLflow = MLflow()
     recommend: Recommend = Recommend()
     serving: Serving = Serving()
     export: Export = Export()
@@ -340,6 +349,10 @@ class Settings(BaseSettings):
     @property
     def models_dir(self) -> Path:
         return self.home / "models"
+
+    @property
+    def mlflow_dir(self) -> Path:
+        return self.home / "mlflow"
 
     @property
     def warehouse_file(self) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from dawnlist import tracking
 from dawnlist.duck import connect
 from dawnlist.errors import MissingInputError
 from dawnlist.files import write_json
@@ -81,16 +82,16 @@ def _trained(settings: Settings, night: Night, result: StageResult, *, run_id: s
             texts[registry.REFERENCE] = _reference(connection, settings, Past(recent.inputs, judging, sample), outcome)
     factors = tables.files("als_item_factors", since=judging.as_of, until=judging.as_of + DAY)
     kept = {registry.ITEM_FACTORS: factors[0]} if factors else {}
-    version = registry.save(settings.models_dir, night.run_date, texts, _metadata(settings, tables, training, judging, outcome), tables=kept)
+    metadata = _metadata(settings, tables, training, judging, outcome)
+    version = registry.save(settings.models_dir, night.run_date, texts, metadata, tables=kept)
     decision = decide(settings, night, version, before, verdict, run_id=run_id)
+    tags = {"decision": decision.action, "reason": decision.reason, "champion_before": str(before), "training": str(night.training), "run_id": run_id}
+    unlogged = tracking.log(settings, version, metadata, tags)
     result.rows_in, result.rows_out = tables.rows("fct_interactions"), sum(result.counts.values())
     result.metrics = outcome.metrics | {"cuts": {"training": str(training.as_of), "evaluation": str(judging.as_of)}}
     result.metrics |= {"decision": decision.action, "decision_reason": decision.reason, "checks": decision.checks, "challenger": version}
-    result.notes += [
-        f"trained: {night.training}",
-        *outcome.notes,
-        f"{version} was {'promoted' if decision.after == version else 'not promoted'}: {decision.reason}",
-    ]
+    outcome_words = "promoted" if decision.after == version else "not promoted"
+    result.notes += [f"trained: {night.training}", *outcome.notes, f"{version} was {outcome_words}: {decision.reason}", *unlogged]
     return str(decision.after)
 
 

@@ -12,7 +12,7 @@ import pytest
 from dawnlist import duck
 from dawnlist.errors import CorruptedError, MissingInputError
 from dawnlist.lake import Lake
-from dawnlist.settings import Candidates, Ranker, Recommend, Settings
+from dawnlist.settings import Candidates, MLflow, Ranker, Recommend, Settings
 from dawnlist.stages import recommend, train
 from dawnlist.stages.base import Interval, Night, StageResult
 from models import aliases, cadence, registry
@@ -64,6 +64,7 @@ def opened(home: Path, marts: Marts, **changes: Any) -> Settings:
         "candidates": Candidates(als_factors=4, als_iterations=3, per_source=12, popular=12),
         "ranker": Ranker(trees=15, early_stopping=5),
         "recommend": Recommend(list_length=LENGTH),
+        "mlflow": MLflow(enabled=False),
     }
     settings = Settings(home=home, **{**sections, **changes})
     Lake(settings.lake_dir).commit({}, run_id="test")
