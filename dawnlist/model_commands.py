@@ -107,7 +107,7 @@ def versions(settings: Settings) -> Rows:
             figures = served_figures(metadata)
             row |= {"served": metadata.get("served"), "ndcg@10": figures.get("ndcg@10"), "trees": metrics.get("trees")}
             row["popular_ndcg@10"] = metrics.get("most_popular", {}).get("ndcg@10")
-        decisions = known.of(name)
+        decisions = [one for one in known.history if one.version == name]
         rows.append({**row, "decision": decisions[-1].action if decisions else None, "reason": decisions[-1].reason if decisions else None})
     return rows
 

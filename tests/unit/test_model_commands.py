@@ -53,7 +53,7 @@ def test_the_list_says_what_each_reached_and_who_serves(versions: list[str]) -> 
     rows = json.loads(models("list", "--json"))
     assert [(row["version"], row["alias"], row["ndcg@10"], row["popular_ndcg@10"], row["decision"]) for row in rows] == [
         (versions[0], None, 0.2, 0.1, "promoted"),
-        (versions[1], "champion", 0.25, 0.1, "kept"),
+        (versions[1], "champion", 0.25, 0.1, "promoted"),
         (versions[2], "challenger", 0.24, 0.1, "kept"),
     ]
     table = models("list")
