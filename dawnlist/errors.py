@@ -122,4 +122,10 @@ class LandingStoreError(DawnlistError):
     is_retryable = True
 
 
+class SplitError(DawnlistError):
+    """A train or test file for `evaluate` is unusable: a missing column, no rows, ids that do not fit together, weights that are no numbers."""
+
+    exit_code = 20
+
+
 INTERRUPTED_EXIT_CODE = 130
