@@ -74,8 +74,7 @@ def diversity(lists: Lists, seen: csr_matrix, ks: Sequence[int]) -> dict[int, Pe
             others = np.where(lists[person[inside], :k] >= 0, np.take_along_axis(own[inside], numbers[person[inside], :k], axis=1), 0.0).sum(axis=1)
             totals[k] += np.bincount(person[inside], weights=others - 1.0, minlength=len(lists))
     lengths = {k: (lists[:, :k] >= 0).sum(axis=1) for k in ks}
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return {k: 1.0 - totals[k] / (lengths[k] * (lengths[k] - 1)) for k in ks}
+    return {k: np.where(lengths[k] > 1, 1.0 - totals[k] / np.maximum(lengths[k] * (lengths[k] - 1), 1), np.nan) for k in ks}
 
 
 def category_diversity(lists: Lists, category_of: NDArray[np.integer[Any]]) -> PerPerson:

@@ -49,6 +49,7 @@ class Als:
         for _ in range(self.iterations):
             solve(by_person, persons, items)
             solve(by_item, items, persons)
+        persons[np.diff(weights.indptr) == 0] = 0.0  # what the solver leaves of the first draw
         return Factors(persons, items)
 
     def strengths(self, weights: csr_matrix) -> Floats:
