@@ -185,6 +185,4 @@ def _columns(connection: "duckdb.DuckDBPyConnection", query: str) -> "dict[str, 
 
 
 def _one(connection: "duckdb.DuckDBPyConnection", query: str) -> Any:
-    row = connection.execute(query).fetchone()
-    assert row is not None
-    return row[0]
+    return connection.execute(query).fetchall()[0][0]

@@ -46,7 +46,14 @@ def test_accuracy_agrees_with_trec_eval(lists: np.ndarray, relevant: np.ndarray,
     truth = {str(u): {str(i): 1 for i in np.flatnonzero(row)} for u, row in enumerate(relevant)}
     for k in KS:
         run = {str(u): {str(i): float(-place) for place, i in enumerate(row[:k])} for u, row in enumerate(lists)}
-        names = {f"ndcg_cut_{k}": "ndcg", f"P_{k}": "precision", f"recall_{k}": "recall", "recip_rank": "mrr", f"success_{k}": "hit_rate", f"map_cut_{k}": "map"}
+        names = {
+            f"ndcg_cut_{k}": "ndcg",
+            f"P_{k}": "precision",
+            f"recall_{k}": "recall",
+            "recip_rank": "mrr",
+            f"success_{k}": "hit_rate",
+            f"map_cut_{k}": "map",
+        }
         asked = {f"ndcg_cut.{k}", f"P.{k}", f"recall.{k}", f"success.{k}", f"map_cut.{k}", "recip_rank"}
         theirs = pytrec_eval.RelevanceEvaluator(truth, asked).evaluate(run)
         for name, ours in names.items():
