@@ -57,23 +57,16 @@ class Learnt:
 
 @dataclass(frozen=True)
 class _Part:
-    """Candidates of some users, and what of them is relevant."""
+    """Candidates of some users; what the trees see of them, but for the blend; which are relevant, and how many items are to each user."""
 
     rows: Candidates
-    users: list[tuple[Fold, Ints]]
+    described: Floats
     is_relevant: Flags
     n_relevant: Ints
 
-    def features(self, blended: Floats) -> Floats:
-        starts = np.cumsum([0, *(len(users) for _, users in self.users)])
-        found = []
-        for (fold, users), start in zip(self.users, starts, strict=False):
-            inside = (self.rows.user >= start) & (self.rows.user < start + len(users))
-            mine = Candidates(
-                self.rows.user[inside] - start, self.rows.item[inside], self.rows.raw[inside], self.rows.scaled[inside], self.rows.rank[inside], len(users)
-            )
-            found.append(trees.features(mine, users, blended[inside], trees.History(fold.events)))
-        return np.concatenate(found)
+    def columns(self, blended: Floats) -> Floats:
+        """What the trees see."""
+        return trees.with_blend(blended, self.described)
 
 
 def learn(events: Events, plan: Plan, progress: Progress = lambda what, share: None) -> Learnt:
@@ -91,10 +84,11 @@ def learn(events: Events, plan: Plan, progress: Progress = lambda what, share: N
     mixed, booster = _order(learners, list(values), values, plan)
     figures = _compare(judges, list(tuned), mixed, booster, plan)
     served = max(figures, key=lambda name: figures[name])
-    if len(inner) == 1 or served in (BLEND, TREES):
-        mixed, booster = _order(_joined([learners, judges]), list(values), values, plan) if served in (BLEND, TREES) else (mixed, booster)
-    notes = [] if served in (BLEND, TREES) else [f"No mixture beat '{served}' on the users held out of the training data: it is served alone."]
-    return Learnt(tuned, served, popular, mixed, booster, figures, values, notes)
+    if served in (BLEND, TREES):
+        mixed, booster = _order(_joined([learners, judges]), list(values), values, plan)
+        return Learnt(tuned, served, popular, mixed, booster, figures, values, [])
+    note = f"No mixture beat '{served}' on the users held out of the training data: it is served alone."
+    return Learnt(tuned, served, popular, mixed, booster, figures, values, [note])
 
 
 def lists(learnt: Learnt, fitted: dict[str, Fitted], events: Events, users: Ints, hidden: csr_matrix, *, n: int, threads: int) -> "Iterator[Lists]":
@@ -107,7 +101,7 @@ def lists(learnt: Learnt, fitted: dict[str, Fitted], events: Events, users: Ints
         if learnt.blend is not None:
             values[BLEND] = learnt.blend.of(rows)
         if learnt.booster is not None:
-            values[TREES] = trees.score(learnt.booster, trees.features(rows, block, values[BLEND], history), threads=1)
+            values[TREES] = trees.score(learnt.booster, trees.with_blend(values[BLEND], trees.features(rows, block, history)), threads=1)
         return Lists(block, {name: first(rows, value, n) for name, value in values.items()})
 
     yield from candidates.in_blocks(users, events.n_items, work, threads=threads)
@@ -168,13 +162,13 @@ def _parts(tuned: dict[str, Recommender], inner: list[Fold], plan: Plan) -> tupl
 def _part(fitted: Sequence[Fitted], fold: Fold, users: Ints, plan: Plan) -> _Part:
     work = candidates.in_blocks(users, fold.events.n_items, lambda block: candidates.propose(fitted, block, fold.hidden, depth=DEPTH), threads=plan.threads)
     rows = Candidates.joined(list(work))
-    return _Part(rows, [(fold, users)], blend.labels(rows, users, fold.relevant), np.diff(fold.relevant.indptr)[users])
+    described = trees.features(rows, users, trees.History(fold.events))
+    return _Part(rows, described, blend.labels(rows, users, fold.relevant), np.diff(fold.relevant.indptr)[users])
 
 
 def _joined(parts: Sequence[_Part]) -> _Part:
-    rows = Candidates.joined([part.rows for part in parts])
-    users = [pair for part in parts for pair in part.users]
-    return _Part(rows, users, np.concatenate([part.is_relevant for part in parts]), np.concatenate([part.n_relevant for part in parts]))
+    described, is_relevant, n_relevant = (np.concatenate([getattr(part, name) for part in parts]) for name in ("described", "is_relevant", "n_relevant"))
+    return _Part(Candidates.joined([part.rows for part in parts]), described, is_relevant, n_relevant)
 
 
 def _order(part: _Part, names: list[str], values: dict[str, float], plan: Plan) -> "tuple[blend.Blend, lightgbm.Booster | None]":
@@ -183,7 +177,7 @@ def _order(part: _Part, names: list[str], values: dict[str, float], plan: Plan) 
     rows = part.rows.only(chosen)
     judge = blend.Judge(rows, part.is_relevant[np.isin(part.rows.user, chosen)], part.n_relevant[chosen], plan.k)
     mixed, _ = blend.fit(rows, judge, best)
-    columns = part.features(mixed.of(part.rows))
+    columns = part.columns(mixed.of(part.rows))
     booster = trees.fit(columns, part.rows.user, part.is_relevant, n_sources=len(names), k=plan.k, seed=plan.seed, threads=plan.threads)
     return mixed, booster
 
@@ -194,5 +188,5 @@ def _compare(part: _Part, names: list[str], mixed: blend.Blend, booster: Any, pl
     values = {name: part.rows.raw[:, place] for place, name in enumerate(names)}
     values[BLEND] = mixed.of(part.rows)
     if booster is not None:
-        values[TREES] = trees.score(booster, part.features(values[BLEND]), threads=plan.threads)
+        values[TREES] = trees.score(booster, part.columns(values[BLEND]), threads=plan.threads)
     return {name: round(judge.ndcg(value), evaluation.DIGITS) for name, value in values.items()}

@@ -16,7 +16,8 @@ from models.recommenders.popularity import Popularity, Repeats
 WINDOWS: Final[Mapping[str, float]] = {"15m": 1 / 96, "1h": 1 / 24, "6h": 0.25, "1d": 1.0, "3d": 3.0, "7d": 7.0, "28d": 28.0}  # days
 FEWEST_EVENTS: Final = 200  # of a window that is worth a source
 LARGEST_SHARE: Final = 0.9  # of all events: a window with more says what the whole time says
-HALF_LIVES: Final = (0.02, 0.1, 0.5, 2.0, 7.0, 30.0, 90.0, 180.0)  # days
+HALF_LIVES: Final = (2, 8, 32, 128)  # as parts of the time that the data spans: hours for a week of news, weeks for a year of a shop
+MOST_ALS: Final = 8  # trials of the slowest source
 POPULAR_EVER: Final = "popular_ever"
 
 
@@ -49,12 +50,11 @@ def windows(events: Events) -> list[Source]:
     return [*found, Source(POPULAR_EVER, Popularity(None))]
 
 
-def half_lives(events: Events) -> tuple[float | None, ...]:
-    """What is tried for fading; () without times."""
+def half_lives(events: Events, parts: tuple[int, ...] = HALF_LIVES) -> tuple[float, ...]:
+    """What is tried for fading, in days; () without times."""
     if events.age is None or not len(events):
         return ()
-    span = float(events.age.max())
-    return tuple(days for days in HALF_LIVES if span / 1000 < days < span)
+    return tuple(float(events.age.max()) / part for part in parts)
 
 
 def _trials(size: float) -> int:
@@ -64,14 +64,15 @@ def _trials(size: float) -> int:
 
 def _personal(events: Events) -> list[Source]:
     fading: dict[str, tuple[Any, ...]] = {"half_life": half_lives(events)} if events.age is not None else {}
+    slow: dict[str, tuple[Any, ...]] = {"half_life": half_lives(events)[:2]} if events.age is not None else {}
     millions, degrees = events.seen.nnz / 1e6, np.diff(events.seen.indptr).astype(float)
-    pairs = float((degrees**2).sum()) / 5e7
+    pairs = float((degrees**2).sum()) / 5e7 + events.n_items**2 / 2e8
     found = [
         Source(
             "als",
             Als(),
-            {"regularisation": (0.001, 0.03, 0.1), "alpha": (3.0, 40.0), **fading, "factors": (32, 128), "nu": (0.5,)},
-            min(12, _trials(millions * 2)),
+            {"regularisation": (0.002, 0.04), "alpha": (3.0, 30.0), **slow, "factors": (128,)},
+            min(MOST_ALS, _trials(millions * 2)),
         ),
         Source("rp3beta", Rp3Beta(), {"beta": (0.3, 0.8, 0.45), **fading, "alpha": (0.7, 1.4), "neighbours": (50, 500)}, _trials(pairs)),
         Source(
@@ -86,9 +87,9 @@ def _personal(events: Events) -> list[Source]:
         found.append(Source("ease", Ease(), {"regularisation": (50.0, 800.0, 2000.0), **fading}, max(1, _trials(cubes) if cubes < 16 else 1)))
     if events.age is not None:
         space = {"half_life": half_lives(events), "balance": (0.0, 0.25, 0.75, 1.0), "last": (3, 30), "decay": (0.7, 1.0)}
-        found.append(Source("covisitation", CoVisitation(), space, _trials(pairs)))
+        found.append(Source("covisitation", CoVisitation(half_lives(events)[1]), space, _trials(pairs)))
     return found
 
 
 def _repeats(events: Events) -> Source:
-    return Source("repeats", Repeats(), {"half_life": half_lives(events)}, 16)
+    return Source("repeats", Repeats(), {"half_life": half_lives(events, (1, 2, 4, 8))}, 16)

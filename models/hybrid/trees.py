@@ -73,11 +73,16 @@ class History:
         return np.where(keys[place] == asked, place, -1) if len(keys) else np.full(len(asked), -1)
 
 
-def features(rows: Candidates, users: Ints, blended: Floats, history: History) -> Floats:
-    """One row a candidate, float32: the blend, each source's scaled score and rank, then pair and user. `users`: the numbers behind rows.user."""
+def features(rows: Candidates, users: Ints, history: History) -> Floats:
+    """One row a candidate, float32: each source's scaled score and rank, then pair and user. `users`: the numbers behind rows.user."""
     ranks = np.where(rows.rank > 0, rows.rank, NO_RANK)
     pairs = history.of_pairs(users[rows.user], rows.item)
-    return np.concatenate([blended[:, None], rows.scaled, ranks, pairs, history.of_users(users)[rows.user]], axis=1, dtype=np.float32)
+    return np.concatenate([rows.scaled, ranks, pairs, history.of_users(users)[rows.user]], axis=1, dtype=np.float32)
+
+
+def with_blend(blended: Floats, described: Floats) -> Floats:
+    """What the trees see: the blend first, then the `features`."""
+    return np.concatenate([blended[:, None], described], axis=1, dtype=np.float32)
 
 
 def fit(columns: Floats, user: Ints, is_relevant: Flags, *, n_sources: int, k: int, seed: int, threads: int) -> "lightgbm.Booster | None":
