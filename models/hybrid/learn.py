@@ -71,13 +71,15 @@ class _Part:
 
 def learn(events: Events, plan: Plan, progress: Progress = lambda what, share: None) -> Learnt:
     """Everything that is learnt from the training set; without anything to hold out, the most popular items are served."""
-    found = sources.available(events, repeats=plan.repeats)
     inner = folds.split(events, method=plan.method, horizon=plan.horizon, repeats=plan.repeats, seed=plan.seed)
+    found = sources.available(events, repeats=plan.repeats, n_folds=len(inner))
     if not inner:
         plain = {source.name: source.recommender for source in found}
         note = "Nothing could be held out of the training data: the most popular items are served."
         return Learnt(plain, sources.POPULAR_EVER, sources.POPULAR_EVER, None, None, {}, {}, [note])
-    tuned, values = _tune(found, inner, plan, progress)
+    tuned = _tune(found, inner, plan, progress)
+    values = {name: one.value for name, one in tuned.items()}
+    recommenders = {name: one.recommender for name, one in tuned.items()}
     popular = max((name for name in values if name.startswith(POPULARITY)), key=lambda name: values[name])
     progress("learning the order", 0.8)
     learners, judges = _parts(tuned, inner, plan)
@@ -86,9 +88,9 @@ def learn(events: Events, plan: Plan, progress: Progress = lambda what, share: N
     served = max(figures, key=lambda name: figures[name])
     if served in (BLEND, TREES):
         mixed, booster = _order(_joined([learners, judges]), list(values), values, plan)
-        return Learnt(tuned, served, popular, mixed, booster, figures, values, [])
+        return Learnt(recommenders, served, popular, mixed, booster, figures, values, [])
     note = f"No mixture beat '{served}' on the users held out of the training data: it is served alone."
-    return Learnt(tuned, served, popular, mixed, booster, figures, values, [note])
+    return Learnt(recommenders, served, popular, mixed, booster, figures, values, [note])
 
 
 def lists(learnt: Learnt, fitted: dict[str, Fitted], events: Events, users: Ints, hidden: csr_matrix, *, n: int, threads: int) -> "Iterator[Lists]":
@@ -137,22 +139,22 @@ def first(rows: Candidates, values: Floats, n: int) -> tuple[Ints, Floats]:
     return items, scores
 
 
-def _tune(found: Sequence[sources.Source], inner: list[Fold], plan: Plan, progress: Progress) -> tuple[dict[str, Recommender], dict[str, float]]:
+def _tune(found: Sequence[sources.Source], inner: list[Fold], plan: Plan, progress: Progress) -> dict[str, tuning.Tuned]:
     used = inner[-TUNING_FOLDS:] if len(inner[-1].events) <= TUNING_EVENTS else inner[-1:]
-    tuned, values = {}, {}
+    tuned = {}
     for place, source in enumerate(found):
         progress(f"tuning {source.name}", 0.8 * place / len(found))
-        tuned[source.name], values[source.name] = tuning.tune(source, used, k=plan.k, seed=plan.seed, threads=plan.threads)
-    return tuned, values
+        tuned[source.name] = tuning.tune(source, used, k=plan.k, seed=plan.seed, threads=plan.threads)
+    return tuned
 
 
-def _parts(tuned: dict[str, Recommender], inner: list[Fold], plan: Plan) -> tuple[_Part, _Part]:
+def _parts(tuned: dict[str, tuning.Tuned], inner: list[Fold], plan: Plan) -> tuple[_Part, _Part]:
     """What the order is learnt from, and what judges it."""
     learners: list[_Part] = []
     judges: list[_Part] = []
     per_fold = MAX_LEARNERS // max(len(inner) - 1, 1)
     for fold, learns in zip(inner, folds.parts(inner, seed=plan.seed), strict=True):
-        fitted = [recommender.fit(fold.events, seed=plan.seed) for recommender in tuned.values()]
+        fitted = [one.newest if fold is inner[-1] else one.recommender.fit(fold.events, seed=plan.seed) for one in tuned.values()]
         for chosen, into in ((fold.users[learns][:per_fold], learners), (fold.users[~learns], judges)):
             if len(chosen):
                 into.append(_part(fitted, fold, chosen, plan))

@@ -33,9 +33,9 @@ class Source:
     max_trials: int = 1
 
 
-def available(events: Events, *, repeats: bool) -> list[Source]:
-    """The sources that the data can feed. The larger the data, the fewer trials: the work is bounded, not the time, so that a run can be repeated."""
-    personal = [*_personal(events), *([_repeats(events)] if repeats else [])]
+def available(events: Events, *, repeats: bool, n_folds: int) -> list[Source]:
+    """The sources that the data can feed, if they are to be fitted on so many inner splits. The larger the data, the fewer trials: the work is bounded, not the time, so that a run can be repeated."""
+    personal = [*_personal(events, n_folds), *([_repeats(events)] if repeats else [])]
     return [*windows(events), *personal]
 
 
@@ -62,8 +62,7 @@ def _trials(size: float) -> int:
     return int(np.clip(16 / max(size, 0.01) ** 0.8, 2, 16))
 
 
-def _personal(events: Events) -> list[Source]:
-    fading: dict[str, tuple[Any, ...]] = {"half_life": half_lives(events)} if events.age is not None else {}
+def _personal(events: Events, n_folds: int) -> list[Source]:
     slow: dict[str, tuple[Any, ...]] = {"half_life": half_lives(events)[:2]} if events.age is not None else {}
     millions, degrees = events.seen.nnz / 1e6, np.diff(events.seen.indptr).astype(float)
     pairs = float((degrees**2).sum()) / 5e7 + events.n_items**2 / 2e8
@@ -74,17 +73,17 @@ def _personal(events: Events) -> list[Source]:
             {"regularisation": (0.002, 0.04), "alpha": (3.0, 30.0), **slow, "factors": (128,)},
             min(MOST_ALS, _trials(millions * 2)),
         ),
-        Source("rp3beta", Rp3Beta(), {"beta": (0.3, 0.8, 0.45), **fading, "alpha": (0.7, 1.4), "neighbours": (50, 500)}, _trials(pairs)),
+        Source("rp3beta", Rp3Beta(), {"beta": (0.3, 0.8), **slow, "alpha": (0.7, 1.4), "neighbours": (50, 500)}, _trials(pairs)),
         Source(
             "item_knn",
             ItemKnn(),
-            {"weighting": ("bm25",), "shrinkage": (0.0, 50.0, 200.0), **fading, "neighbours": (30, 400)},
+            {"weighting": ("bm25",), "shrinkage": (0.0, 100.0), **slow, "neighbours": (30, 400)},
             _trials(pairs),
         ),
     ]
-    if events.n_items <= MAX_ITEMS:
+    if events.n_items**3 * max(n_folds, 1) <= MAX_ITEMS**3:
         cubes = (events.n_items / 4000) ** 3
-        found.append(Source("ease", Ease(), {"regularisation": (50.0, 800.0, 2000.0), **fading}, max(1, _trials(cubes) if cubes < 16 else 1)))
+        found.append(Source("ease", Ease(), {"regularisation": (50.0, 800.0), **slow}, max(1, _trials(cubes) if cubes < 16 else 1)))
     if events.age is not None:
         space = {"half_life": half_lives(events), "balance": (0.0, 0.25, 0.75, 1.0), "last": (3, 30), "decay": (0.7, 1.0)}
         found.append(Source("covisitation", CoVisitation(half_lives(events)[1]), space, _trials(pairs)))

@@ -1,7 +1,7 @@
 """Parameters of a source by search along one parameter after the other, on inner splits."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,23 +14,32 @@ from models.recommenders.base import Fitted, Recommender, exclude, top
 from models.recommenders.events import Floats, Ints
 
 
-def tune(source: Source, folds: Sequence[Fold], *, k: int, seed: int, threads: int) -> tuple[Recommender, float]:
-    """The best parameters found, and their mean nDCG@k over the folds. A value that is not better than the present one is left."""
+@dataclass(frozen=True)
+class Tuned:
+    """The best parameters found, their mean nDCG@k over the folds, and what was learnt with them from the newest fold."""
 
-    def judge(recommender: Recommender) -> float:
-        return float(np.mean([quality(recommender.fit(fold.events, seed=seed), fold, k=k, threads=threads).mean() for fold in folds]))
+    recommender: Recommender
+    value: float
+    newest: Fitted
 
-    best: Any = source.recommender
-    if not source.space or source.max_trials < 2:
-        return best, judge(best)
-    value, left = judge(best), source.max_trials - 1
+
+def tune(source: Source, folds: Sequence[Fold], *, k: int, seed: int, threads: int) -> Tuned:
+    """Search along one parameter after the other; a value that is not better than the present one is left."""
+
+    def judge(recommender: Recommender) -> Tuned:
+        values = []
+        for fold in folds:
+            fitted = recommender.fit(fold.events, seed=seed)
+            values.append(float(quality(fitted, fold, k=k, threads=threads).mean()))
+        return Tuned(recommender, float(np.mean(values)), fitted)
+
+    best, left = judge(source.recommender), source.max_trials - 1
     for name, values in source.space.items():
-        for tried in [replace(best, **{name: other}) for other in values if other != getattr(best, name)][:left]:
-            found = judge(tried)
+        present: Any = best.recommender
+        for tried in [replace(present, **{name: other}) for other in values if other != getattr(present, name)][:left]:
             left -= 1
-            if found > value:
-                best, value = tried, found
-    return best, value
+            best = max(best, judge(tried), key=lambda one: one.value)
+    return best
 
 
 def quality(fitted: Fitted, fold: Fold, *, k: int, threads: int) -> Floats:

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, lapack
+from scipy.linalg import cho_factor, lapack
 from scipy.sparse import csr_matrix
 
 from models.recommenders.events import Events, Floats, Ints
 
-MAX_ITEMS = 20_000  # item by item, dense: 3.2 GB of float64 at that many
+MAX_ITEMS = 20_000  # item by item, dense: 3.2 GB of float64 at that many, and a cubic time
+BLOCK = 1000
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Ease:
         """Exact; ValueError with more than MAX_ITEMS items."""
         if events.n_items > MAX_ITEMS:
             raise ValueError(f"EASE^R holds an item-by-item matrix: {events.n_items} items are more than {MAX_ITEMS}")
-        inverse = _inverse((events.seen.T @ events.seen).astype(np.float64).toarray(order="F"), self.regularisation)
-        weights = inverse / -np.diag(inverse)
+        weights = _inverse(_gram(events.seen), self.regularisation)
+        weights /= -np.diag(weights).copy()
         np.fill_diagonal(weights, 0.0)
         return Regression(events.matrix(power=0, half_life=self.half_life), weights.astype(np.float32, order="C"))
 
@@ -40,13 +41,26 @@ class Regression:
         return np.asarray(self.profiles[users] @ self.weights, dtype=np.float32)
 
 
+def _gram(seen: csr_matrix) -> Floats:
+    """How many persons two items have in common: item by item, dense, a block of items at a time."""
+    n_items = seen.shape[1]
+    by_item = seen.T.tocsr()
+    gram = np.empty((n_items, n_items), order="F")
+    for start in range(0, n_items, BLOCK):
+        gram[:, start : start + BLOCK] = (by_item[start : start + BLOCK] @ seen).toarray().T
+    return gram
+
+
 def _inverse(gram: Floats, regularisation: float) -> Floats:
-    """(gram + regularisation * identity)^-1 by Cholesky, in place of `gram`."""
+    """(gram + regularisation * identity)^-1 by Cholesky, in the memory of `gram`; LinAlgError where that is not positive definite."""
     gram[np.diag_indices_from(gram)] += regularisation
     factor, _ = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
     inverse, failed = lapack.dpotri(factor, lower=True, overwrite_c=True)
     if failed:
-        return cho_solve((factor, True), np.eye(len(gram)))
-    upper = np.triu_indices_from(inverse, 1)
-    inverse[upper] = inverse.T[upper]
+        raise np.linalg.LinAlgError("the matrix of common persons cannot be inverted")
+    for start in range(0, len(inverse), BLOCK):  # LAPACK gives the lower half
+        block = slice(start, start + BLOCK)
+        below = np.tril(inverse[block, block])
+        inverse[block, block] = below + np.tril(below, -1).T
+        inverse[block, start + BLOCK :] = inverse[start + BLOCK :, block].T
     return inverse

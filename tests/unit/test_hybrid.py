@@ -109,5 +109,5 @@ def test_tuning_takes_the_better_value_and_leaves_what_is_no_better() -> None:
     events = Events(user, 3 - age // 10, np.ones(len(user)), age.astype(float), 8, 4)
     inner = folds.split(events, method=folds.TIME, horizon=5.0, repeats=True, seed=1)
     source = sources.Source("popular", Popularity(None), {"window_days": (4.0, None)}, 4)
-    best, value = tuning.tune(source, inner[-1:], k=10, seed=1, threads=1)
-    assert (best, value) == (Popularity(4.0), 1.0)
+    best = tuning.tune(source, inner[-1:], k=10, seed=1, threads=1)
+    assert (best.recommender, best.value) == (Popularity(4.0), 1.0)
