@@ -19,7 +19,7 @@ STEPS: Final = (0.0, 0.25, 0.5, 0.8, 1.25, 2.0, 4.0)  # times a weight that is n
 FIRST_STEPS: Final = (0.05, 0.15, 0.4, 1.0)  # of the largest weight, for one that is 0
 SWEEPS: Final = 4
 SMALLEST_GAIN: Final = 1e-5
-MAX_USERS: Final = 3000
+MAX_USERS: Final = 2000
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def labels(rows: Candidates, users: Ints, relevant: csr_matrix) -> "np.ndarray[t
 
 
 class Judge:
-    """nDCG@k of orders of the same candidates, quickly: only the ranks of the relevant ones are looked for. Equals count as ranked before."""
+    """nDCG@k of orders of the same candidates, quickly: only the first k values of a user are looked for. Equals count as ranked before."""
 
     def __init__(self, rows: Candidates, is_relevant: "np.ndarray[tuple[int], np.dtype[np.bool_]]", n_relevant: Ints, k: int) -> None:
         """`n_relevant`: relevant items per user, proposed or not, at least 1."""
@@ -67,7 +67,9 @@ class Judge:
         table[self._user, self._place] = values
         users = self._user[self._hits]
         mine = values[self._hits].astype(np.float32)
-        rank = (table[users] >= mine[:, None]).sum(axis=1)
+        depth = min(self._k + 1, self._width)  # one more than counts: what equals the last of them is too deep
+        best = np.partition(table, self._width - depth, axis=1)[:, self._width - depth :]
+        rank = np.where(mine >= best[users].min(axis=1), (best[users] >= mine[:, None]).sum(axis=1), self._k + 1)
         gains = np.where(rank <= self._k, 1.0 / np.log2(rank + 1.0), 0.0)
         return float((np.bincount(users, weights=gains, minlength=self._n_users) / self._ideal).mean())
 

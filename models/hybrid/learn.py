@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from models import evaluation
+from models import evaluation, ranker
 from models.hybrid import blend, candidates, folds, sources, trees, tuning
 from models.hybrid.candidates import Candidates
 from models.hybrid.folds import Fold
@@ -185,10 +185,15 @@ def _order(part: _Part, names: list[str], values: dict[str, float], plan: Plan) 
 
 
 def _compare(part: _Part, names: list[str], mixed: blend.Blend, booster: Any, plan: Plan) -> dict[str, float]:
-    """nDCG@k of every contender on the judging users."""
-    judge = blend.Judge(part.rows, part.is_relevant, part.n_relevant, plan.k)
+    """nDCG@k of every contender's lists, as they would be served, on the judging users."""
     values = {name: part.rows.raw[:, place] for place, name in enumerate(names)}
     values[BLEND] = mixed.of(part.rows)
     if booster is not None:
         values[TREES] = trees.score(booster, part.columns(values[BLEND]), threads=plan.threads)
-    return {name: round(judge.ndcg(value), evaluation.DIGITS) for name, value in values.items()}
+    return {name: round(float(_ndcg(part, value, plan.k).mean()), evaluation.DIGITS) for name, value in values.items()}
+
+
+def _ndcg(part: _Part, values: Floats, k: int) -> Floats:
+    ranks = ranker.ranks(part.rows.user.astype(np.int32), part.rows.item.astype(np.int32), values.astype(np.float64))
+    hits = evaluation.hit_matrix(part.rows.user, ranks, part.is_relevant, n_persons=part.rows.n_users, depth=k)
+    return evaluation.ndcg(hits, part.n_relevant, k)

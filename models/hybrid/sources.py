@@ -17,7 +17,7 @@ WINDOWS: Final[Mapping[str, float]] = {"15m": 1 / 96, "1h": 1 / 24, "6h": 0.25, 
 FEWEST_EVENTS: Final = 200  # of a window that is worth a source
 LARGEST_SHARE: Final = 0.9  # of all events: a window with more says what the whole time says
 HALF_LIVES: Final = (2, 8, 32, 128)  # as parts of the time that the data spans: hours for a week of news, weeks for a year of a shop
-MOST_ALS: Final = 8  # trials of the slowest source
+MOST_ALS: Final = 9  # trials of the slowest source
 POPULAR_EVER: Final = "popular_ever"
 
 
@@ -70,7 +70,7 @@ def _personal(events: Events, n_folds: int) -> list[Source]:
         Source(
             "als",
             Als(),
-            {"regularisation": (0.002, 0.04), "alpha": (3.0, 30.0), **slow, "factors": (128,)},
+            {"regularisation": (0.002, 0.04), "alpha": (3.0, 30.0), **slow, "power": (1.0,), "factors": (128,)},
             min(MOST_ALS, _trials(millions * 2)),
         ),
         Source("rp3beta", Rp3Beta(), {"beta": (0.3, 0.8), **slow, "alpha": (0.7, 1.4), "neighbours": (50, 500)}, _trials(pairs)),
