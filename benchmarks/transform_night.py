@@ -23,14 +23,14 @@ def settings_of(home: Path) -> Settings:
 
 
 def main(home: Path, run_date: date) -> None:
-    """Open the night and build it as the transform stage does, without the gate over the marts."""
+    """Open the night and build it as the transform stage does where the night does not train, without the gate over the marts."""
     site = settings_of(home)
     night = Night.open(site, run_date, run_id="bench")
     started = time.monotonic()
     with connect(site) as connection:
         who = identity.resolve(connection, night.lake, run_date, night.tables, site.identity, run_id="bench")
     resolved = time.monotonic()
-    made = warehouse.make(site, warehouse.plan(night.lake, who.persons, night.tables, run_date, sources.of_site(site)), night.tables)
+    made = warehouse.make(site, warehouse.plan(night.lake, who.persons, night.tables, run_date, sources.of_site(site), trains=False), night.tables)
     finished = time.monotonic()
     rows = {mart: sum(file.rows for file in files) for mart, files in made.files.items()}
     print(json.dumps({"identity": resolved - started, "warehouse": finished - resolved, "how": made.how, "rows": rows}))

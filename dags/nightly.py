@@ -17,8 +17,8 @@ with DAG(
     doc_md="""
 ### nightly: the lists of one day
 
-`open` pins the lake and checks the day's volume and freshness; `transform` builds the marts with dbt; `segment`, `train` and
-`recommend` make segments, ranker and lists; `publish` checks them and swaps them in. Until `publish` is done, readers see the lists
+`open` checks the day's volume and freshness, pins the lake and decides whether this night trains; `transform` builds the marts with dbt;
+`segment`, `train` and `recommend` make segments, ranker (or take the champion) and lists; `publish` checks them and swaps them in. Until `publish` is done, readers see the lists
 of the night before.
 
 **When it fails**, nothing was published: yesterday's lists stand until they expire (`recommend.expires_days`).

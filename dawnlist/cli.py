@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from dawnlist import __version__
+from dawnlist import __version__, model_commands
+from dawnlist.cli_evaluate import evaluate
 from dawnlist.errors import INTERRUPTED_EXIT_CODE, DawnlistError, SettingsError, StorageError
 from dawnlist.settings import Settings, load
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 export_app = typer.Typer(help="Write the CMS bundle of what is published, or check a bundle.", invoke_without_command=True)
 sources_app = typer.Typer(help="The sources that events come from: one YAML file each in config/sources.", no_args_is_help=True)
+app.command()(evaluate)
 app.add_typer(export_app, name="export", rich_help_panel="Stages of a night")
 app.add_typer(sources_app, name="sources")
 quarantine_app = typer.Typer(help="Rows that could not be used: why, how they look, and their replay after the mapping was mended.", no_args_is_help=True)
@@ -43,6 +45,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(landing_app, name="landing")
 identity_app = typer.Typer(help="Which ids are one person, and which are not: docs/identity.md.", no_args_is_help=True)
 app.add_typer(identity_app, name="identity")
+app.add_typer(model_commands.app, name="models")
 
 USAGE_EXIT_CODE = 2
 CHILDREN_SECONDS = 10
@@ -51,6 +54,7 @@ LOADING_PANEL, NIGHT_PANEL = "Loading", "Stages of a night"
 RunDate = Annotated[datetime | None, typer.Option("--run-date", formats=["%Y-%m-%d"], help="the last day whose events are complete (UTC)")]
 SourceName = Annotated[str | None, typer.Option("--source", help="run this one source of config/sources instead of the site's")]
 Landing = Annotated[str | None, typer.Option("--landing", help="the folder or URL (s3://bucket/folder) that the source's files lie in")]
+Train = Annotated[bool, typer.Option("--train", help="train in this night, however new the newest model is")]
 Home = Annotated[Path | None, typer.Option("--home", help="the folder of everything that a run makes (environment: DAWNLIST_HOME)")]
 
 
@@ -160,7 +164,7 @@ def _print_result(result: "StageResult") -> None:
 
 
 @app.command()
-def run(source: SourceName = None, landing: Landing = None, run_date: RunDate = None, home: Home = None) -> None:
+def run(source: SourceName = None, landing: Landing = None, run_date: RunDate = None, train: Train = False, home: Home = None) -> None:
     """Ingest all that has landed and run one night, without Airflow, with a progress display."""
     from dawnlist import pipeline, summary, system
 
@@ -169,7 +173,7 @@ def run(source: SourceName = None, landing: Landing = None, run_date: RunDate = 
     pipeline.check_landing(settings)
     system.require_all(settings.home)
     with _progress(settings) as report:
-        pipeline.run(settings, day, run_id=_run_id(str(day)), report=report)
+        pipeline.run(settings, day, run_id=_run_id(str(day)), report=report, train=train)
     summary.show(settings, day)
 
 
@@ -250,12 +254,18 @@ def _night(settings: Settings, run_date: datetime | None) -> "Interval":
 
 
 for _name, _text in {
-    "open": "Check that the day is there (volume, freshness) and pin the lake for the night.",
     "segment": "Cluster the people with k-means in Spark.",
-    "train": "Train the ranker point in time and compare the lists with most-popular on held-out days.",
+    "train": "In a night that trains: train the ranker point in time and compare the lists with most-popular on held-out days.",
     "recommend": "Rank everybody's list, apply the policies, and check the lists.",
 }.items():
     _night_command(_name, _text)
+
+
+@app.command("open", rich_help_panel=NIGHT_PANEL)
+def open_night(run_date: RunDate = None, train: Train = False, source: SourceName = None, home: Home = None) -> None:
+    """Check that the day is there (volume, freshness), pin the lake for the night, and decide whether it trains."""
+    settings = _settings(home, None, source)
+    _stage("open", settings, _night(settings, run_date), **({"train": True} if train else {}))
 
 
 @app.command(rich_help_panel=NIGHT_PANEL)

@@ -122,4 +122,16 @@ class LandingStoreError(DawnlistError):
     is_retryable = True
 
 
+class RegistryError(DawnlistError):
+    """The registry of models cannot do what was asked: no such version, or nothing to change."""
+
+    exit_code = 20
+
+
+class SplitError(DawnlistError):
+    """A train or test file for `evaluate` is unusable: a missing column, no rows, ids that do not fit together, weights that are no numbers."""
+
+    exit_code = 21
+
+
 INTERRUPTED_EXIT_CODE = 130

@@ -61,14 +61,17 @@ def stage_task(stage: str, *, outlets: Sequence[Asset] = ()) -> XComArg:
     """A task that runs `stage` on its run's partition and returns the counts of its result.
 
     Its assets get one event each, with the row counts as `extra`. What cannot pass by waiting (a failed gate, a bad setting) fails
-    at once; everything else is retried as the DAG says.
+    at once; everything else is retried as the DAG says. A run whose conf has {"train": true} asks its night to train.
     """
 
     @task(task_id=stage, outlets=list(outlets))
     def call() -> dict[str, Any]:
         context: Mapping[str, Any] = get_current_context()
         try:
-            result = run_stage(stage, context["dag_run"].partition_key, run_id=context["dag_run"].run_id)
+            run, options = context["dag_run"], {}
+            if stage == "open" and (run.conf or {}).get("train"):
+                options = {"train": True}
+            result = run_stage(stage, run.partition_key, run_id=run.run_id, **options)
         except DawnlistError as error:
             if error.is_retryable:
                 raise
@@ -80,13 +83,13 @@ def stage_task(stage: str, *, outlets: Sequence[Asset] = ()) -> XComArg:
     return call()
 
 
-def run_stage(stage: str, key: str | None, *, run_id: str) -> StageResult:
-    """Run `stage` on the partition `key`. `run_id` is Airflow's; what is no word character in it becomes a hyphen, so that it can name files."""
+def run_stage(stage: str, key: str | None, *, run_id: str, **options: Any) -> StageResult:
+    """Run `stage` on the partition `key`. `run_id` is Airflow's; what is no word character in it becomes a hyphen, so that it can name files. `options` are the stage's own."""
     settings = load()
     interval = interval_of(key)
     if stage == "ingest":
         wait_for_hour(settings, interval)
-    result = execute(settings, stage, interval, run_id=re.sub(r"[^\w.-]", "-", run_id), wait_seconds=LOCK_WAIT_SECONDS)
+    result = execute(settings, stage, interval, run_id=re.sub(r"[^\w.-]", "-", run_id), wait_seconds=LOCK_WAIT_SECONDS, **options)
     for note in result.notes:
         log.warning("%s %s: %s", stage, interval.key, note)
     return result

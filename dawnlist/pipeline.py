@@ -20,8 +20,8 @@ FIRST_ON_SPARK, LAST_ON_SPARK = "segment", "recommend"
 Report = Callable[[str, StageResult | None], None]
 
 
-def run(settings: Settings, run_date: date, *, run_id: str, report: Report, stages: Sequence[str] = STAGES) -> list[StageResult]:
-    """Ingest everything that has landed, then run the night of `run_date`. `report(stage, None)` is called before, `report(stage, result)` after each stage.
+def run(settings: Settings, run_date: date, *, run_id: str, report: Report, stages: Sequence[str] = STAGES, train: bool = False) -> list[StageResult]:
+    """Ingest everything that has landed, then run the night of `run_date`; `train` asks it to train. `report(stage, None)` is called before, `report(stage, result)` after each stage.
 
     Rows of later days are ingested into their own days; the night's windows end with `run_date`. The stages on Spark share one session: a JVM
     takes seconds to start and to warm up.
@@ -40,7 +40,8 @@ def run(settings: Settings, run_date: date, *, run_id: str, report: Report, stag
             report(stage, None)
             if stage == FIRST_ON_SPARK:
                 spark.enter_context(session(settings))
-            results.append(execute(settings, stage, night if stage in NIGHT else bulk, run_id=run_id, is_locked=True))
+            options = {"train": True} if train and stage == "open" else {}
+            results.append(execute(settings, stage, night if stage in NIGHT else bulk, run_id=run_id, is_locked=True, **options))
             report(stage, results[-1])
             if stage == LAST_ON_SPARK:
                 spark.close()

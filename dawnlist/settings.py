@@ -22,7 +22,7 @@ PREFIX = "DAWNLIST_"
 DELIMITER = "__"
 # Read by the tests and by the settings' own loading, not settings themselves.
 OTHER_VARIABLES = frozenset({"DAWNLIST_REAL_DATA", "DAWNLIST_CONFIG"})
-SECRETS = frozenset({("privacy", "key"), ("privacy", "previous_key"), ("serving", "url"), ("airflow", "alert_url")})
+SECRETS = frozenset({("privacy", "key"), ("privacy", "previous_key"), ("serving", "url"), ("airflow", "alert_url"), ("mlflow", "uri")})
 
 
 class _Section(BaseModel):
@@ -190,6 +190,46 @@ class Ranker(_Section):
     max_evaluation_users: int = Field(20_000, ge=10, description="users of the held-out slice that the lists are compared on, chosen by hash")
 
 
+class Training(_Section):
+    """When a night trains, see docs/models.md."""
+
+    every_days: int = Field(7, ge=1, description="a night trains when the newest model is so many days old; 1 = every night")
+
+
+class Promotion(_Section):
+    """When a challenger takes the champion's place, see docs/models.md. Shares are of what the champion reaches on the same people."""
+
+    margin: float = Field(
+        0.05, ge=0, lt=1, description="the lower 95% bound of challenger minus champion in nDCG@10 is at least minus this share of the champion's nDCG@10"
+    )
+    min_coverage: float = Field(0.8, ge=0, description="the challenger shows at least this share of the items that the champion shows")
+    min_diversity: float = Field(0.9, ge=0, description="pairs of two categories within a list: at least this share of the champion's")
+    min_new_items: float = Field(0.5, ge=0, description="places with items that are new within a label window: at least this share of the champion's")
+    max_empty_share: float = Field(0.01, ge=0, le=1, description="at most this share of the people has an empty list")
+    max_group_loss: float = Field(
+        0.1, ge=0, lt=1, description="in no country, device or length of history does the challenger certainly lose more than this share of nDCG@10"
+    )
+    min_group_users: int = Field(100, ge=2, description="groups of fewer people are not looked at")
+
+
+class Drift(_Section):
+    """What makes a night ask the next one to train, see docs/models.md."""
+
+    sample_users: int = Field(2000, ge=100, description="features and scores of so many people are compared with those of the training frame")
+    psi_notice: float = Field(0.1, gt=0, description="population stability index beyond chance from which a moved feature is noted (Siddiqi 2006)")
+    psi_train: float = Field(0.25, gt=0, description="population stability index beyond chance from which a training is asked for (Siddiqi 2006)")
+    min_importance: float = Field(0.05, ge=0, le=1, description="only features with this share of the gain of all splits are watched")
+    max_decay: float = Field(0.2, gt=0, lt=1, description="a training is asked for when lists certainly lost this share of the model's held-out nDCG@10")
+
+
+class MLflow(_Section):
+    """Where trained versions are logged beside the registry."""
+
+    enabled: bool = Field(True, description="log every trained version to MLflow")
+    uri: SecretStr | None = Field(None, description="http(s)://… of a tracking server, or a database URI; default: an SQLite store in <home>/mlflow")
+    experiment: str = Field("dawnlist", min_length=1, description="the name of the experiment")
+
+
 class Recommend(_Section):
     list_length: int = Field(20, ge=1)
     max_per_category: int = Field(0, ge=0, description="items of one category on a list; 0 = no limit")
@@ -255,6 +295,10 @@ class Settings(BaseSettings):
     segments: Segments = Segments()
     candidates: Candidates = Candidates()
     ranker: Ranker = Ranker()
+    training: Training = Training()
+    promotion: Promotion = Promotion()
+    drift: Drift = Drift()
+    mlflow: MLflow = MLflow()
     recommend: Recommend = Recommend()
     serving: Serving = Serving()
     export: Export = Export()
@@ -305,6 +349,10 @@ class Settings(BaseSettings):
     @property
     def models_dir(self) -> Path:
         return self.home / "models"
+
+    @property
+    def mlflow_dir(self) -> Path:
+        return self.home / "mlflow"
 
     @property
     def warehouse_file(self) -> Path:

@@ -98,19 +98,19 @@ class Made:
     notes: list[str]
 
 
-def feature_dates(run_date: date, horizon_days: int) -> tuple[date, ...]:
-    """The run date and the two training cuts before it: one label window and two label windows back."""
-    return tuple(run_date - timedelta(days=horizon_days * back) for back in range(3))
+def feature_dates(run_date: date, horizon_days: int, *, trains: bool) -> tuple[date, ...]:
+    """The run date and, in a night that trains, the two training cuts before it: one label window and two label windows back."""
+    return tuple(run_date - timedelta(days=horizon_days * back) for back in range(3 if trains else 1))
 
 
-def plan(lake: Snapshot, persons: DataFile | None, tables: Lake, run_date: date, sources: Iterable[Source]) -> Build:
-    """The build of the night of `run_date`; the first source sets the horizon."""
+def plan(lake: Snapshot, persons: DataFile | None, tables: Lake, run_date: date, sources: Iterable[Source], *, trains: bool = True) -> Build:
+    """The build of the night of `run_date`, with the features that training needs if it `trains`; the first source sets the horizon."""
     sources = list(sources)
     return Build(
         lake=lake,
         persons=[] if persons is None else [tables.root / persons.path],
         run_date=run_date,
-        feature_dates=feature_dates(run_date, sources[0].horizon_days),
+        feature_dates=feature_dates(run_date, sources[0].horizon_days, trains=trains),
         granted_by_default=tuple(source.name for source in sources if source.consent_default == "granted"),
         currency=next((source.currency for source in sources if source.currency), ""),
     )

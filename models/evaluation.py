@@ -96,12 +96,44 @@ def summary(hits: "Hits", n_relevant: "Counts") -> dict[str, float]:
 
 def bootstrap_difference(first: "PerPerson", second: "PerPerson", *, seed: int, level: float = 0.95, resamples: int = RESAMPLES) -> Sequence[float]:
     """[low, mean, high] of first - second: paired percentile bootstrap over persons (Efron & Tibshirani 1993, chapter 13); [] without persons."""
-    import numpy as np
-
     difference = first - second
     if not len(difference):
         return []
+    low, high = interval(bootstrap_means(difference[:, None], seed=seed, resamples=resamples)[:, 0], level)
+    return [low, round(float(difference.mean()), DIGITS), high]
+
+
+def accuracy(hits: "Hits", n_relevant: "Counts", ks: Sequence[int]) -> dict[str, "PerPerson"]:
+    """Every metric of this module at every k, one value per person: {"ndcg@10": …}."""
+    found: dict[str, PerPerson] = {}
+    for k in ks:
+        found |= {
+            f"ndcg@{k}": ndcg(hits, n_relevant, k),
+            f"precision@{k}": precision(hits, k),
+            f"recall@{k}": recall(hits, n_relevant, k),
+            f"map@{k}": average_precision(hits, n_relevant, k),
+            f"mrr@{k}": reciprocal_rank(hits, k),
+            f"hit_rate@{k}": hit_rate(hits, k),
+        }
+    return found
+
+
+def bootstrap_means(values: "NDArray[np.float64]", *, seed: int, resamples: int = RESAMPLES) -> "NDArray[np.float64]":
+    """The means of each column in every resample of the rows (persons): resamples by columns. The same persons are drawn for all columns, so that
+    differences of columns are paired (Efron & Tibshirani 1993).
+    """
+    import numpy as np
+
     generator = np.random.default_rng(seed)
-    means = np.array([difference[generator.integers(0, len(difference), len(difference))].mean() for _ in range(resamples)])
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return [round(float(value), DIGITS) for value in (low, difference.mean(), high)]
+    n = len(values)
+    means = np.empty((resamples, values.shape[1]))
+    for resample in range(resamples):
+        means[resample] = np.bincount(generator.integers(0, n, n), minlength=n) @ values / n
+    return means
+
+
+def interval(means: "NDArray[np.float64]", level: float = 0.95) -> list[float]:
+    """[low, high]: the percentile interval of one column of `bootstrap_means`, or of a difference of two."""
+    import numpy as np
+
+    return [round(float(value), DIGITS) for value in np.quantile(means, [(1 - level) / 2, (1 + level) / 2])]

@@ -114,3 +114,11 @@ def listed_persons(connection: "duckdb.DuckDBPyConnection", inputs: Inputs) -> l
         AND person_id IN (SELECT person_id FROM {inputs.relation("fct_interactions")} WHERE is_personal) ORDER BY person_id
     """).fetchall()
     return [person for (person,) in rows]
+
+
+def sampled_persons(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: Cut, *, limit: int) -> list[str]:
+    """The first `limit` persons with a history before the cut, whatever they did after it. Ids are keyed hashes, so they are a random sample. Sorted."""
+    rows = connection.execute(f"""
+        SELECT DISTINCT person_id FROM {inputs.relation("fct_interactions")} WHERE is_personal AND occurred_at < {cut.end} ORDER BY person_id LIMIT {limit}
+    """).fetchall()
+    return [person for (person,) in rows]

@@ -59,11 +59,11 @@ class Order:
     keep: int
 
     @classmethod
-    def of(cls, model: registry.Model, *, keep: int) -> "Order":
-        """The order of a registered model; `keep` candidates per person are looked at."""
-        served = model.metadata["served"]
+    def of(cls, model: registry.Model, *, keep: int, as_judged: bool = False) -> "Order":
+        """The order of a registered model; `keep` candidates per person are looked at. `as_judged`: by the trees before the evaluation slice was fitted."""
+        served, trees = model.metadata["served"], model.judged if as_judged else model.ranker
         leader = served if served in frame.SINGLE else None
-        return cls(ranker.from_text(model.ranker) if model.ranker else None, leader, model.metadata["weights"], keep)
+        return cls(ranker.from_text(trees) if trees else None, leader, model.metadata["weights"], keep)
 
 
 def score(connection: "duckdb.DuckDBPyConnection", order: Order, *, first: int, last: int, threads: int) -> None:

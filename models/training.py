@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from models import evaluation, frame, popular, ranker
 from models.inputs import Cut, Inputs
+from models.lists import Order
 from models.policies import applied, listable, not_excluded, top
 
 if TYPE_CHECKING:
@@ -73,7 +74,10 @@ class Slice:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was learnt: the ranker's text (None where none is served), the strategy to serve, the window of popular lists, the sources' weights, how good all were."""
+    """What was learnt: the ranker's text (None where none is served), the strategy to serve, the window of popular lists, the sources' weights, how good all were.
+
+    `judged` is the order that the evaluation slice judges: that of the ranker before it was fitted to that slice.
+    """
 
     ranker: str | None
     served: str
@@ -81,6 +85,12 @@ class Outcome:
     weights: Mapping[str, float]
     metrics: dict[str, Any]
     notes: list[str]
+    judged: Order
+
+    @property
+    def judged_ranker(self) -> str | None:
+        """The text of the ranker that was judged; None where none is served."""
+        return ranker.to_text(self.judged.booster) if self.judged.booster else None
 
 
 def learn(connection: "duckdb.DuckDBPyConnection", training: Past, judging: Past, settings: "Settings", *, threads: int) -> Outcome:
@@ -105,7 +115,8 @@ def learn(connection: "duckdb.DuckDBPyConnection", training: Past, judging: Past
     final = ranker.refit(judged.rows, trees, settings.ranker, **options) if booster and served == RANKER else None
     metrics = _metrics(judged, lists, served=served, window=window, seed=settings.seed)
     metrics |= {"held_out": held_out, "trees": trees, "n_training_users": len(training.persons), "importance": ranker.importance(final) if final else {}}
-    return Outcome(ranker.to_text(final) if final else None, served, window, weights, metrics, notes)
+    order = Order(booster if final else None, served if served in frame.SINGLE else None, weights, settings.ranker.max_candidates)
+    return Outcome(ranker.to_text(final) if final else None, served, window, weights, metrics, notes, order)
 
 
 def slice_of(connection: "duckdb.DuckDBPyConnection", past: Past, settings: "Settings", *, weights: Mapping[str, float] | None = None) -> Slice:

@@ -89,19 +89,21 @@ class StageResult:
 
 @dataclass(frozen=True)
 class Night:
-    """The night of `run_date`: the lake version that it pinned when it opened, and its own tables."""
+    """The night of `run_date`: what was decided when it opened (the lake version that it reads, and why it trains: None where it does not), and its own tables."""
 
     run_date: date
     run_id: str
     lake_version: int
     lake: Snapshot
     tables: Lake
+    training: str | None = None
 
     @classmethod
-    def open(cls, settings: Settings, run_date: date, *, run_id: str) -> Self:
-        """Pin the lake as it stands. A night that is opened again pins again and starts over."""
+    def open(cls, settings: Settings, run_date: date, *, run_id: str, training: str | None = None) -> Self:
+        """Pin the lake as it stands, and why the night trains. A night that is opened again pins again and starts over."""
         snapshot = Lake(settings.lake_dir).snapshot()
-        write_json(settings.night_dir(run_date) / "night.json", {"run_date": str(run_date), "run_id": run_id, "lake_version": snapshot.version})
+        record = {"run_date": str(run_date), "run_id": run_id, "lake_version": snapshot.version, "training": training}
+        write_json(settings.night_dir(run_date) / "night.json", record)
         return cls.load(settings, run_date)
 
     @classmethod
@@ -113,4 +115,4 @@ class Night:
         except FileNotFoundError:
             raise MissingInputError(f"The night of {run_date} has not been opened: run `dawnlist open --run-date {run_date}` first.") from None
         snapshot = Lake(settings.lake_dir).snapshot(record["lake_version"])
-        return cls(run_date, record["run_id"], record["lake_version"], snapshot, Lake(folder))
+        return cls(run_date, record["run_id"], record["lake_version"], snapshot, Lake(folder), record.get("training"))

@@ -12,6 +12,7 @@ from dawnlist.lake import DataFile, Lake
 from dawnlist.settings import Settings
 from dawnlist.stages import gate
 from dawnlist.stages.base import Interval, Night, StageResult
+from dawnlist.stages.champion import ask, watch
 from dawnlist.stages.modelling import POINTER, cut_of, inputs_of, make_candidates, threads_of
 from models import frame, lists, popular, registry
 from models.inputs import listed_persons
@@ -32,6 +33,7 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     started = time.monotonic()
     night = Night.load(settings, interval.run_date)
     model = registry.load(settings.models_dir, _version(settings, night))
+    order = lists.Order.of(model, keep=settings.ranker.max_candidates)
     cut = cut_of(settings, night.run_date, horizons_back=0)
     counts = make_candidates(settings, night.tables, {cut: None}, run_id=run_id)
     before = night.tables.snapshot()
@@ -42,9 +44,10 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
         popular.create_scope_lists(connection, inputs, cut, window=model.metadata["window"])
         lists.create_fallback(connection, inputs)
         changes = {
-            "recommendations": _recommendations(connection, settings, night.tables, model, len(persons)),
+            "recommendations": _recommendations(connection, settings, night.tables, model.version, order, len(persons)),
             "popular_items": [night.tables.write(connection, "popular_items", lists.popular_items(length=settings.recommend.list_length))],
         }
+        watched = watch(connection, settings, night, model, order, n_persons=len(persons))
     made = {name: [file for file in files if file] for name, files in changes.items()}
     made |= {} if "similar_items" in before else {"similar_items": []}  # a site without a single interaction
     preview = night.tables.preview(made, run_id=run_id)
@@ -52,6 +55,8 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     notes = gate.decide(settings, verdicts, f"The lists of {night.run_date}", run_date=night.run_date, run_id=run_id)
     build_docs(settings, night.run_date)
     tables = night.tables.commit(made, run_id=run_id)
+    why = ask(settings, night, model, watched)
+    notes += [*watched.notes, *([f"the next night trains: {why}"] if why else watched.asks)]
     return StageResult(
         stage=STAGE,
         interval=interval.key,
@@ -60,21 +65,22 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
         seconds=time.monotonic() - started,
         paths=[str(path) for name in changes for path in tables.files(name)],
         counts=counts | {"n_ranked_persons": len(persons)} | {name: tables.rows(name) for name in changes},
-        metrics={"model_version": model.version, "served": model.metadata["served"]},
+        metrics={"model_version": model.version, "served": model.metadata["served"], "psi": watched.shifts, "decay": watched.lost, "asks_for_training": why},
         notes=notes,
     )
 
 
-def _recommendations(connection: "duckdb.DuckDBPyConnection", settings: Settings, tables: Lake, model: registry.Model, n_persons: int) -> list[DataFile | None]:
+def _recommendations(
+    connection: "duckdb.DuckDBPyConnection", settings: Settings, tables: Lake, version: str, order: lists.Order, n_persons: int
+) -> list[DataFile | None]:
     """One file per bucket of persons with a history, and one of everybody else."""
-    order = lists.Order.of(model, keep=settings.ranker.max_candidates)
     length = settings.recommend.list_length
     files = []
     for first, last in lists.buckets(n_persons, BUCKET_PERSONS):
         lists.score(connection, order, first=first, last=last, threads=threads_of(settings))
-        query = lists.personal(first=first, last=last, length=length, per_category=settings.recommend.max_per_category, model_version=model.version)
+        query = lists.personal(first=first, last=last, length=length, per_category=settings.recommend.max_per_category, model_version=version)
         files.append(tables.write(connection, "recommendations", query))
-    return [*files, tables.write(connection, "recommendations", lists.others(length=length, model_version=model.version))]
+    return [*files, tables.write(connection, "recommendations", lists.others(length=length, model_version=version))]
 
 
 def _version(settings: Settings, night: Night) -> str:

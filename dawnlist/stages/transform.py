@@ -23,7 +23,7 @@ def run(settings: Settings, interval: Interval, *, run_id: str, full: bool = Fal
     with connect(settings) as connection:
         who = identity.resolve(connection, night.lake, night.run_date, night.tables, settings.identity, run_id=run_id)
     persons = who.persons
-    plan = warehouse.plan(night.lake, persons, night.tables, night.run_date, sources.of_site(settings))
+    plan = warehouse.plan(night.lake, persons, night.tables, night.run_date, sources.of_site(settings), trains=night.training is not None)
     made = _make(settings, plan, night.tables, is_full=full)
     with connect(settings) as connection:
         value = customer_value.write(connection, night.tables, made.files["feat_user_purchases"], settings.customer_value, run_date=night.run_date)

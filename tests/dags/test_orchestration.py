@@ -32,7 +32,7 @@ class Events(dict[Any, Any]):
 @pytest.fixture
 def context(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     dag_run = SimpleNamespace(
-        partition_key="2026-11-20", run_id="asset_triggered__2026-11-21T01:00:00+00:00_x", run_after=datetime(2026, 11, 21, 6, tzinfo=UTC)
+        partition_key="2026-11-20", run_id="asset_triggered__2026-11-21T01:00:00+00:00_x", run_after=datetime(2026, 11, 21, 6, tzinfo=UTC), conf=None
     )
     made = {"dag_run": dag_run, "outlet_events": Events(), "ti": SimpleNamespace(dag_id="nightly", task_id="open")}
     monkeypatch.setattr(orchestration, "get_current_context", lambda: made)
@@ -49,8 +49,8 @@ def call(stage: str, *, outlets: Any = ()) -> Any:
 def stub(monkeypatch: pytest.MonkeyPatch, outcome: StageResult | Exception) -> list[tuple[Any, ...]]:
     calls: list[tuple[Any, ...]] = []
 
-    def execute(_settings: Settings, stage: str, interval: Interval, *, run_id: str, wait_seconds: float) -> StageResult:
-        calls.append((stage, interval, run_id, wait_seconds))
+    def execute(_settings: Settings, stage: str, interval: Interval, *, run_id: str, wait_seconds: float, **options: Any) -> StageResult:
+        calls.append((stage, interval, run_id, wait_seconds, *options.items()))
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -79,6 +79,14 @@ def test_a_stage_gets_its_partition_and_a_run_id_that_can_name_a_file(context: d
     calls = stub(monkeypatch, StageResult("open", "2026-11-20", rows_in=3, rows_out=2, counts={"n": 1}))
     assert call("open") == {"interval": "2026-11-20", "rows_in": 3, "rows_out": 2, "seconds": 0.0, "counts": {"n": 1}}
     assert calls == [("open", Interval.day(DAY), "asset_triggered__2026-11-21T01-00-00-00-00_x", orchestration.LOCK_WAIT_SECONDS)]
+
+
+def test_a_run_whose_conf_asks_for_it_opens_a_night_that_trains(context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = stub(monkeypatch, StageResult("open", "2026-11-20"))
+    context["dag_run"].conf = {"train": True}
+    call("open")
+    call("transform")
+    assert [(stage, options) for stage, _, _, _, *options in calls] == [("open", [("train", True)]), ("transform", [])]
 
 
 def test_a_failed_gate_is_not_retried(context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from models import aliases
+from models.aliases import PROMOTED, TRAINING, Aliases, Decision
 from tests.faults import harness
 from tests.faults.harness import Tally
 from tests.faults.site import STEPS, Site
@@ -43,3 +45,24 @@ def test_hundreds_of_kills_corrupt_nothing(site: Site, stage: str, tmp_path: Pat
         print(f"\n{stage}: {tally.n_kills} kills ({', '.join(f'{moment} {n}' for moment, n in sorted(tally.kills.items()))}), {len(tally.found)} failures")
     assert tally.found == []
     assert tally.n_kills >= 60
+
+
+FIRST = Decision("2026-03-01", "run-1", PROMOTED, TRAINING, "a", None, "a", "")
+SECOND = Decision("2026-03-08", "run-2", PROMOTED, TRAINING, "b", "a", "b", "")
+
+
+def promote_second(home: Path) -> None:
+    aliases.update(home, lambda known: known.with_(SECOND))
+
+
+def check_aliases(allowed: tuple[Aliases, ...], home: Path) -> None:
+    assert aliases.read(home) in allowed
+
+
+def test_a_killed_promotion_leaves_the_old_champion_or_the_new_one(tmp_path: Path) -> None:
+    template, old, new = tmp_path / "template", Aliases((FIRST,)), Aliases((FIRST, SECOND))
+    aliases.update(template, lambda _: old)
+    after_kill, after_rerun = partial(check_aliases, (old, new)), partial(check_aliases, (new,))
+    tally = harness.kill(promote_second, template, tmp_path, n_operations=ALL, n_moments=0, seed=SEED, after_kill=after_kill, after_rerun=after_rerun)
+    assert tally.found == []
+    assert tally.kills["rename"] == 1

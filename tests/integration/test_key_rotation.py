@@ -17,7 +17,7 @@ from dawnlist.errors import SettingsError
 from dawnlist.identity import resolve
 from dawnlist.lake import Lake
 from dawnlist.privacy import Key, load_key
-from dawnlist.settings import Settings, Site, load
+from dawnlist.settings import MLflow, Settings, Site, load
 from dawnlist.stages import execute
 from dawnlist.stages.base import Interval, Night
 
@@ -99,7 +99,7 @@ def story(spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) -> St
     (root / "sources").mkdir()
     (root / "sources" / "shop.yml").write_text(SHOP)
     (root / "landing").mkdir()
-    settings = load(home=root / "home", landing=str(root / "landing"), sources_dir=root / "sources", site=Site(sources=("shop",)))
+    settings = load(home=root / "home", landing=str(root / "landing"), sources_dir=root / "sources", site=Site(sources=("shop",)), mlflow=MLflow(enabled=False))
     told = Story(settings)
     take_in(told, 1)
     privacy.rotate(settings)

@@ -6,14 +6,16 @@ from hashlib import md5
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from dawnlist import duck
 from dawnlist.errors import CorruptedError, MissingInputError
 from dawnlist.lake import Lake
-from dawnlist.settings import Candidates, Ranker, Recommend, Settings
+from dawnlist.settings import Candidates, MLflow, Ranker, Recommend, Settings
 from dawnlist.stages import recommend, train
 from dawnlist.stages.base import Interval, Night, StageResult
+from models import aliases, cadence, registry
 from tests.unit.marts import Marts, at
 
 if TYPE_CHECKING:
@@ -62,10 +64,11 @@ def opened(home: Path, marts: Marts, **changes: Any) -> Settings:
         "candidates": Candidates(als_factors=4, als_iterations=3, per_source=12, popular=12),
         "ranker": Ranker(trees=15, early_stopping=5),
         "recommend": Recommend(list_length=LENGTH),
+        "mlflow": MLflow(enabled=False),
     }
     settings = Settings(home=home, **{**sections, **changes})
     Lake(settings.lake_dir).commit({}, run_id="test")
-    night = Night.open(settings, RUN_DATE, run_id="test")
+    night = Night.open(settings, RUN_DATE, run_id="test", training="there is no model yet")
     with duck.connect(settings) as connection:
         marts.write(connection, night.tables)
     return settings
@@ -221,3 +224,77 @@ def test_a_cap_on_categories_holds_for_the_whole_list(spark: "SparkSession", tmp
         "AND person_id IN (SELECT person_id FROM fct_interactions WHERE is_personal) GROUP BY person_id)",
     )
     assert most == [(2,)]
+
+
+NEXT = RUN_DATE + timedelta(days=3)  # a label window later
+
+
+@pytest.fixture(scope="module")
+def later(night: Night_) -> tuple[Settings, StageResult, StageResult]:
+    """A night that does not train, in which half of the people have come to like what they did not: its marts have no features of cuts."""
+    settings = night[0]
+    opened_later = Night.open(settings, NEXT, run_id="later")
+    turned = [
+        (person(number), f"item{taste(number + number // 70)[(2 * day + step + number) % 12]:02d}", at(NEXT - timedelta(days=2 - day), 8 + step), "view")
+        for number in range(N_PERSONS)
+        for day in range(3)
+        for step in range(2)
+    ]
+    marts = Marts([NEXT], [*events(), *turned], MARTS.items, USERS, WITHOUT_CONSENT)
+    with duck.connect(settings) as connection:
+        marts.write(connection, opened_later.tables)
+    interval = Interval.day(NEXT)
+    return settings, train.run(settings, interval, run_id="later"), recommend.run(settings, interval, run_id="later")
+
+
+def test_the_first_model_is_champion_and_keeps_what_it_was_made_of(night: Night_) -> None:
+    settings, trained, _ = night
+    version = trained.metrics["model_version"]
+    known = aliases.read(settings.models_dir)
+    assert (known.champion, known.challenger) == (version, None)
+    assert (known.history[0].action, known.history[0].reason) == ("promoted", "there is no champion that can serve")
+    checks = known.history[0].checks
+    assert checks["popularity"]["value"] == pytest.approx(trained.metrics["difference_served"]["ndcg@10"][0], abs=0.02)
+    files = registry.load(settings.models_dir, version).metadata["files"]
+    assert set(files) == {"ranker.txt", "judged.txt", "reference.json", "als_item_factors.parquet"}
+    columns = duckdb.read_parquet(str(settings.models_dir / version / "als_item_factors.parquet")).columns
+    assert columns == ["item_id", "factors"]
+
+
+def test_a_night_that_does_not_train_serves_the_champion_and_says_so(night: Night_, later: Night_) -> None:
+    _, trained, recommended = later
+    version = night[1].metrics["model_version"]
+    assert (trained.metrics["model_version"], trained.rows_out) == (version, 0)
+    assert trained.notes == [
+        f"not trained: the champion {version} serves; to train, run `dawnlist open --train --run-date {NEXT}` and `dawnlist transform --run-date {NEXT}`, then this again"
+    ]
+    assert (recommended.metrics["model_version"], recommended.rows_out) == (version, LENGTH * len(USERS))
+
+
+def test_lists_that_lost_their_worth_ask_the_next_night_to_train(later: Night_) -> None:
+    settings, _, recommended = later
+    assert recommended.metrics["decay"] > settings.drift.max_decay
+    why = recommended.metrics["asks_for_training"]
+    assert "its lists reached less than the model's held-out figure" in why
+    known = aliases.read(settings.models_dir)
+    assert known.requests == {str(NEXT): why}
+    day = NEXT + timedelta(days=1)
+    assert cadence.reason(known, day, every_days=7, is_asked=False) == f"drift in the night of {NEXT}: {why}"
+
+
+def test_training_without_the_features_of_the_cuts_says_what_to_run(later: Night_) -> None:
+    settings = later[0]
+    record = settings.night_dir(NEXT) / "night.json"
+    before = record.read_text()
+    Night.open(settings, NEXT, run_id="asked", training="it was asked for")
+    with pytest.raises(MissingInputError, match=f"run `dawnlist transform --run-date {NEXT}`, then this again"):
+        train.run(settings, Interval.day(NEXT), run_id="asked")
+    record.write_text(before)
+
+
+def test_a_night_before_all_models_has_none_and_says_how_to_train(later: Night_) -> None:
+    settings, day = later[0], RUN_DATE - timedelta(days=1)
+    Night.open(settings, day, run_id="backfill")
+    with pytest.raises(MissingInputError, match=f"There is no model for the night of {day}: run `dawnlist open --train"):
+        train.run(settings, Interval.day(day), run_id="backfill")
+    assert cadence.reason(aliases.read(settings.models_dir), day, every_days=7, is_asked=False) == "all models are of later nights"

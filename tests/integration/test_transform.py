@@ -138,7 +138,7 @@ def shop(root: Path) -> Settings:
 
 
 def night(home: Settings) -> StageResult:
-    Night.open(home, RUN_DATE, run_id="night")
+    Night.open(home, RUN_DATE, run_id="night", training="it was asked for")
     return transform.run(home, Interval.day(RUN_DATE), run_id="night")
 
 
