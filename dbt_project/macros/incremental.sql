@@ -46,6 +46,7 @@ in the build database. Spark keeps nothing from night to night, and reads a tabl
     {%- else -%}
         {%- set pairs = stale_pairs(kept_by) -%}
         {{ prefix }}event_date in ({{ dates_in(pairs) }})
+        and {{ prefix }}person_id in (select person_id from {{ pairs }})  {# found faster than pairs: most rows go here #}
         and ({{ prefix }}person_id, {{ prefix }}event_date) in (select (person_id, event_date) from {{ pairs }})
     {%- endif -%}
 {%- endmacro %}
