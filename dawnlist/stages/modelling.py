@@ -37,7 +37,7 @@ def make_candidates(settings: Settings, tables: Lake, cuts: Mapping[Cut, Sequenc
 
     wanted = {cut: persons for cut, persons in cuts.items() if persons is None or persons}
     snapshot = tables.snapshot()
-    marts = {name: snapshot.require(name, stage="transform") for name in ("fct_interactions", "dim_items")}
+    marts = {name: snapshot.require(name, stage="transform") for name in MARTS}
     counts: dict[str, int] = {}
     if not wanted or not marts["fct_interactions"]:
         return counts
@@ -46,8 +46,7 @@ def make_candidates(settings: Settings, tables: Lake, cuts: Mapping[Cut, Sequenc
             found = candidates.run(
                 spark,
                 settings,
-                interactions=marts["fct_interactions"],
-                items=marts["dim_items"],
+                marts=marts,
                 as_of=cut.as_of,
                 tables=tables,
                 run_id=run_id,

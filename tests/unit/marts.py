@@ -21,7 +21,7 @@ class Marts:
     feature_dates: Sequence[date]
     events: Sequence[tuple[Any, ...]] = ()
     items: dict[str, dict[str, Any]] = field(default_factory=dict)  # item -> columns that differ from an available item without category
-    users: dict[str, dict[str, Any]] = field(default_factory=dict)  # person -> country, device
+    users: dict[str, dict[str, Any]] = field(default_factory=dict)  # person -> country, device, segment
     without_consent: Sequence[str] = ()
 
     def write(self, connection: "duckdb.DuckDBPyConnection", tables: Lake) -> Snapshot:
@@ -34,6 +34,8 @@ class Marts:
             "feat_user_rfm": _RFM,
             "feat_user_activity": _ACTIVITY,
             "feat_popular_items": _POPULAR,
+            "feat_user_labels": "SELECT person_id, feature_date, 'segment' AS kind, segment AS label FROM made_users CROSS JOIN days WHERE segment IS NOT NULL ORDER BY ALL",
+            "feat_item_content": "SELECT item_id, feature_date, content FROM made_items CROSS JOIN days ORDER BY ALL",
         }
         files = {mart: tables.write(connection, mart, queries[mart]) for mart in MARTS}
         return tables.commit({mart: [file] if file else [] for mart, file in files.items()}, run_id="made")
@@ -45,15 +47,21 @@ class Marts:
         _fill(
             connection,
             "made_users",
-            "person_id VARCHAR, has_personalisation_consent BOOLEAN, country VARCHAR, device VARCHAR",
-            [(person, person not in self.without_consent, columns.get("country"), columns.get("device")) for person, columns in users.items()],
+            "person_id VARCHAR, has_personalisation_consent BOOLEAN, country VARCHAR, device VARCHAR, segment VARCHAR",
+            [
+                (person, person not in self.without_consent, columns.get("country"), columns.get("device"), columns.get("segment"))
+                for person, columns in users.items()
+            ],
         )
         _fill(
             connection,
             "made_items",
-            "item_id VARCHAR, category VARCHAR, price DECIMAL(18,4), is_available BOOLEAN, is_blocked BOOLEAN",
+            "item_id VARCHAR, category VARCHAR, price DECIMAL(18,4), is_available BOOLEAN, is_blocked BOOLEAN, content VARCHAR",
             [
-                (item, columns.get("category"), columns.get("price"), columns.get("is_available", True), columns.get("is_blocked", False))
+                (
+                    *(item, columns.get("category"), columns.get("price"), columns.get("is_available", True), columns.get("is_blocked", False)),
+                    columns.get("content"),
+                )
                 for item, columns in items.items()
             ],
         )
