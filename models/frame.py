@@ -36,7 +36,7 @@ EQUAL_WEIGHTS: Final[Mapping[str, float]] = dict.fromkeys(SINGLE, 1.0)
 # Where several sources have an item at the same best rank, the first one here is named as its source.
 SOURCES: Final = (*PERSONAL, *popular.PLACES, *popular.SOURCES)
 
-_PERSON_COLUMNS: Final = (
+PERSON_COLUMNS: Final = (
     *("n_events_1d", "n_events_7d", "n_events_28d", "n_items_28d", "n_sessions_28d", "n_categories_28d", "n_purchases_28d", "n_active_days_28d"),
     *("days_since_last_event", "tenure_days", "avg_dwell_seconds_28d", "recency_days", "frequency", "monetary"),
 )
@@ -60,7 +60,7 @@ _FALLING: Final[Mapping[str, str]] = {
 }
 _FREE: Final[Mapping[str, str]] = {
     "price_ratio": "item.price / nullif(budget.mean_price, 0)",
-    **{f"person_{name}": f"person.{name}" for name in _PERSON_COLUMNS},
+    **{f"person_{name}": f"person.{name}" for name in PERSON_COLUMNS},
 }
 FEATURES: Final[Mapping[str, str]] = {**_RISING, **_FALLING, **_FREE}
 DIRECTIONS: Final = (*(1 for _ in _RISING), *(-1 for _ in _FALLING), *(0 for _ in _FREE))
@@ -172,7 +172,7 @@ def _create_persons(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut
     where, device = (
         ("coalesce(active.country, known.country)", "coalesce(active.device, known.device)") if cut.is_serving else ("active.country", "active.device")
     )
-    columns = ", ".join(f"{'bought' if name in ('recency_days', 'frequency', 'monetary') else 'active'}.{name}" for name in _PERSON_COLUMNS)
+    columns = ", ".join(f"{'bought' if name in ('recency_days', 'frequency', 'monetary') else 'active'}.{name}" for name in PERSON_COLUMNS)
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE person AS
         WITH active AS (FROM {inputs.relation("feat_user_activity")} WHERE feature_date = {cut.date}),

@@ -46,7 +46,7 @@ COLUMNS: Final[Mapping[str, dict[str, str]]] = {
 MARTS: Final = tuple(COLUMNS)
 SPARK_SOURCES: Final = ("item_to_item", "covisitation", "rp3beta", "als", "content")  # whose candidates Spark makes; spark_jobs.sources has them
 CANDIDATES: Final = tuple(f"candidates_{source}" for source in SPARK_SOURCES)
-CANDIDATE_COLUMNS: Final[Mapping[str, str]] = {"person_id": "VARCHAR", "item_id": "VARCHAR", "rank": "INTEGER", "score": "DOUBLE"}
+CANDIDATE_COLUMNS: Final[dict[str, str]] = {"person_id": "VARCHAR", "item_id": "VARCHAR", "rank": "INTEGER", "score": "DOUBLE"}
 
 
 @dataclass(frozen=True)

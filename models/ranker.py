@@ -128,22 +128,28 @@ def importance(booster: "lightgbm.Booster") -> dict[str, float]:
     return {name: round(gain / total, 4) for name, gain in sorted(gains.items(), key=lambda pair: (-pair[1], pair[0])) if gain > 0}
 
 
-def _parameters(settings: "Ranker", *, seed: int, threads: int) -> dict[str, Any]:
+def shared_parameters(settings: "Ranker", *, seed: int, threads: int) -> dict[str, Any]:
+    """What all LightGBM models here have in common: the same trees on any number of threads."""
     return {
-        "objective": "lambdarank",
-        "metric": "ndcg",
-        "eval_at": [10],
-        "lambdarank_truncation_level": DEPTH,
-        "num_leaves": settings.leaves,
         "learning_rate": settings.learning_rate,
         "max_bin": MAX_BINS,
-        "min_data_in_leaf": MIN_ROWS_IN_LEAF,
-        "monotone_constraints": list(DIRECTIONS),
         "deterministic": True,
         "force_col_wise": True,
         "seed": seed,
         "num_threads": threads,
         "verbosity": -1,
+    }
+
+
+def _parameters(settings: "Ranker", *, seed: int, threads: int) -> dict[str, Any]:
+    return shared_parameters(settings, seed=seed, threads=threads) | {
+        "objective": "lambdarank",
+        "metric": "ndcg",
+        "eval_at": [10],
+        "lambdarank_truncation_level": DEPTH,
+        "num_leaves": settings.leaves,
+        "min_data_in_leaf": MIN_ROWS_IN_LEAF,
+        "monotone_constraints": list(DIRECTIONS),
     }
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 RANKER: Final = "ranker"
 FUSION: Final = "fusion"
 HELD_OUT_SHARE: Final = 0.2
+VALIDATION_SHARE: Final = 0.3  # of the persons of the training slice, where settings are tuned
 MIN_PERSONS: Final = 50  # with labels, in each slice: fewer say nothing about which strategy is best
 METRIC: Final = "ndcg@10"
 
@@ -119,6 +120,22 @@ def learn(connection: "duckdb.DuckDBPyConnection", training: Past, judging: Past
     return Outcome(ranker.to_text(final) if final else None, served, window, weights, metrics, notes, order)
 
 
+def validated(connection: "duckdb.DuckDBPyConnection", past: Past, settings: "Settings", *, threads: int) -> dict[str, float]:
+    """nDCG@10 of the ranker on a part of the slice's persons that it has not seen, neither to learn nor to stop: "ndcg@10", beside "fusion" and "n_users".
+
+    Where too few persons have hits for a ranker, the fusion's figure stands for it. Only the sources' weights in the fusion are of all persons.
+    """
+    import numpy as np
+
+    part = slice_of(connection, past, settings)
+    unseen = np.array([_share_of(person, "validation", settings.seed) < VALIDATION_SHARE for person in past.persons], dtype=bool)
+    rows = part.rows.only(~unseen[part.rows.person])
+    booster = ranker.train(rows, part.held_out[rows.person], settings.ranker, seed=settings.seed, threads=threads)
+    fusion = part.quality(part.lists[FUSION].hits, unseen)
+    reached = part.quality(_with_ranker(part, booster, threads)[RANKER].hits, unseen) if booster else fusion
+    return {METRIC: reached, FUSION: fusion, "n_users": int(unseen.sum())}
+
+
 def slice_of(connection: "duckdb.DuckDBPyConnection", past: Past, settings: "Settings", *, weights: Mapping[str, float] | None = None) -> Slice:
     """Make the tables of the cut in `connection`, and bring frame and lists of every strategy but the ranker into memory.
 
@@ -131,7 +148,7 @@ def slice_of(connection: "duckdb.DuckDBPyConnection", past: Past, settings: "Set
     counts = connection.execute("SELECT p, count(*) AS n FROM label GROUP BY p ORDER BY p").fetchnumpy()
     n_relevant = np.zeros(len(past.persons), dtype=np.int64)
     n_relevant[counts["p"]] = counts["n"]
-    held_out = np.array([_is_held_out(person, settings.seed) for person in past.persons], dtype=bool)
+    held_out = np.array([_share_of(person, "held-out", settings.seed) < HELD_OUT_SHARE for person in past.persons], dtype=bool)
     lists = {name: _lists(connection, query, len(past.persons)) for name, query in _single_queries(past).items()}
     weights = weights or _qualities(lists, n_relevant)
     framed = partial(frame.frame, first=0, last=len(past.persons), keep=settings.ranker.max_candidates, weights=weights)
@@ -222,5 +239,6 @@ def _lists(connection: "duckdb.DuckDBPyConnection", query: str, n_persons: int) 
     return Lists(evaluation.hit_matrix(shown["p"], shown["rank"], shown["is_hit"], n_persons=n_persons), len(np.unique(shown["i"])))
 
 
-def _is_held_out(person: str, seed: int) -> bool:
-    return int(md5(f"held-out {seed} {person}".encode(), usedforsecurity=False).hexdigest()[:8], 16) < HELD_OUT_SHARE * 2**32
+def _share_of(person: str, use: str, seed: int) -> float:
+    """A number in [0, 1) that follows from the person, what it is used for, and the seed."""
+    return int(md5(f"{use} {seed} {person}".encode(), usedforsecurity=False).hexdigest()[:8], 16) / 2**32

@@ -98,8 +98,8 @@ _ACTIVITY = f"""
     SELECT person_id, feature_date, {", ".join(f"count(*) FILTER ({_AGE} '{_WINDOWS[window]}') AS n_events_{window}" for window in ("1d", "7d", "28d"))},
         count(DISTINCT item_id) AS n_items_28d, 1 AS n_sessions_28d, 1 AS n_categories_28d, count(*) FILTER (event_type = 'purchase') AS n_purchases_28d,
         count(DISTINCT event_date) AS n_active_days_28d, min(feature_date - event_date) AS days_since_last_event, max(feature_date - event_date) AS tenure_days,
-        NULL::DOUBLE AS avg_dwell_seconds_28d, NULL::VARCHAR AS top_category, max(country) AS country, max(device) AS device
-    FROM {_PAST} WHERE is_personal GROUP BY ALL ORDER BY 2, 1
+        NULL::DOUBLE AS avg_dwell_seconds_28d, max(category) AS top_category, max(country) AS country, max(device) AS device
+    FROM {_PAST} LEFT JOIN made_items USING (item_id) WHERE is_personal GROUP BY ALL ORDER BY 2, 1
 """
 _SCOPES = {"global": "''", "country": "country", "device": "device"}
 _POPULAR = (
