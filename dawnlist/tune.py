@@ -143,7 +143,7 @@ def propose(trials: Sequence[Trial], free: Mapping[str, Range], seed: int) -> Va
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    kinds = {
+    kinds: dict[str, optuna.distributions.BaseDistribution] = {
         name: optuna.distributions.IntDistribution(int(one.low), int(one.high), log=one.log)
         if one.whole
         else optuna.distributions.FloatDistribution(one.low, one.high, log=one.log)

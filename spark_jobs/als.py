@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 INITIAL_SCALE = 0.01
 TOP_ROWS = 1024  # persons scored at once; blocks are cut by it, so that a score does not depend on the block
 SOLVED_SCHEMA = "start int, factors binary"
+CHECKPOINT_ROUNDS = 2  # MLlib's plan grows with every round, until the JVM's stack overflows and the JVM ends
 RATINGS_SCHEMA = "person int, item int, rating float"
 
 
@@ -73,16 +74,8 @@ def fit_mllib(interactions: Interactions, *, factors: int, iterations: int, regu
     from pyspark.ml.recommendation import ALS
 
     cells = interactions.by_person.mapInArrow(partial(_ratings, confidence=confidence), RATINGS_SCHEMA)
-    made = ALS(
-        rank=factors,
-        maxIter=iterations,
-        regParam=regularisation * confidence.alpha,
-        alpha=confidence.alpha,
-        implicitPrefs=True,
-        seed=seed,
-        userCol="person",
-        itemCol="item",
-    )
+    made = ALS(rank=factors, maxIter=iterations, regParam=regularisation * confidence.alpha, alpha=confidence.alpha, implicitPrefs=True, seed=seed)
+    made = made.setUserCol("person").setItemCol("item").setCheckpointInterval(CHECKPOINT_ROUNDS)
     empty = (np.zeros((len(ids), factors), dtype=np.float32) for ids in (interactions.person_ids, interactions.item_ids))
     if not len(interactions.person_ids):
         return Factors(*empty)

@@ -19,7 +19,7 @@ from models import aliases, drift, frame, outcomes, promotion, ranker, registry
 from models.frame import FEATURES
 from models.inputs import MARTS, Cut, judged_persons, sampled_persons
 from models.lists import Order
-from models.training import Outcome, Past, learn
+from models.training import Outcome, Past, learn, parted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -87,8 +87,11 @@ def _trained(settings: Settings, night: Night, result: StageResult, *, run_id: s
     before = aliases.read(settings.models_dir).incumbent_of(night.run_date)
     incumbent = usable(settings, before)
     with connect(settings) as connection:
-        past, recent = (Past(inputs_of(tables, cut.as_of), cut, persons[cut]) for cut in (training, judging))
-        outcome = learn(connection, past, recent, settings, threads=threads_of(settings))
+        stopping, judges = parted(persons[judging], settings.seed)
+        past, later, recent = (
+            Past(inputs_of(tables, cut.as_of), cut, some) for cut, some in ((training, persons[training]), (judging, stopping), (judging, judges))
+        )
+        outcome = learn(connection, past, later, recent, settings, threads=threads_of(settings))
         verdict = _verdict(connection, settings, recent, outcome, incumbent)
         texts = {name: text for name, text in ((registry.RANKER, outcome.ranker), (registry.JUDGED, outcome.judged_ranker)) if text}
         foreseen = outcomes.learn(
