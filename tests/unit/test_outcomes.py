@@ -13,9 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dawnlist import duck
 from dawnlist.lake import Lake
-from dawnlist.settings import Ranker
-from models import outcomes
+from dawnlist.settings import Ranker, Settings
+from dawnlist.stages import train
+from dawnlist.stages.base import Interval, Night
+from models import aliases, outcomes, registry
 from models.inputs import MARTS, Cut, Inputs
 from models.outcomes import Calibration
 from tests.unit.marts import Marts, at
@@ -128,3 +131,25 @@ def test_too_few_persons_make_no_model_and_whom_it_cannot_happen_to_has_no_score
 def test_models_do_not_depend_on_the_number_of_threads(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     inputs = inputs_of(connection, tmp_path)
     assert learnt(connection, inputs, threads=1) == learnt(connection, inputs, threads=2)
+
+
+def test_a_night_keeps_the_scores_of_its_champion_and_the_same_ones_again(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    inputs = inputs_of(connection, tmp_path, without_consent=[person(0)])
+    settings = Settings(home=tmp_path / "home")
+    version = registry.save(settings.models_dir, DAY, learnt(connection, inputs).texts, {"served": "fusion"})
+    aliases.update(settings.models_dir, lambda known: aliases.promoted(known, version, DAY, run_id="test", reason="the first"))
+    Lake(settings.lake_dir).commit({}, run_id="test")
+    night = Night.open(settings, DAY, run_id="test", training=None)
+    with duck.connect(settings) as marts:
+        Marts(CUTS, events(), without_consent=[person(0)]).write(marts, night.tables)
+
+    hashes = []
+    for _ in range(2):
+        result = train.run(settings, Interval.day(DAY), run_id="test")
+        assert result.counts["outcome_scores"] == N_PERSONS - 1
+        (file,) = night.tables.snapshot().data_files("outcome_scores")
+        hashes.append(file.sha256)
+    assert hashes[0] == hashes[1]
+    (path,) = night.tables.snapshot().files("outcome_scores")
+    days = duckdb.read_parquet(str(path)).aggregate("feature_date, model_version, count(*), count(DISTINCT person_id)").fetchall()
+    assert days == [(DAY, version, N_PERSONS - 1, N_PERSONS - 1)]

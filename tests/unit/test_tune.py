@@ -1,11 +1,14 @@
 """The search: bounded, resumed as if it had not stopped, its best kept in the home; and nights read it where nothing was set by hand."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from dawnlist import tune, tuned
+from dawnlist.cli import app
 from dawnlist.errors import CorruptedError
 from dawnlist.settings import Candidates, Settings
 from dawnlist.tune import SPACE, Range, Trial, Values
@@ -97,3 +100,17 @@ def test_a_search_of_other_data_or_settings_starts_anew(tmp_path: Path) -> None:
     assert (begun[0]["settings"], begun[1]) == ({"ranker": {"leaves": 9}}, trials)
     for other in (tune._key(settings, list(FREE), {"dim_items": ["b"]}), tune._key(settings.with_(seed=1), list(FREE), {"dim_items": ["a"]})):
         assert tune._begun(record, other) is None
+
+
+def test_show_prints_what_was_found_last(tmp_path: Path) -> None:
+    def shown(*more: str) -> str:
+        result = CliRunner().invoke(app, ["tune", "--show", "--home", str(tmp_path), *more], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "Nothing was tuned yet" in shown()
+    found = tune._best([Trial({}, {"ndcg@10": 0.1}), Trial({"ranker.leaves": 9}, {"ndcg@10": 0.3})])
+    tuned.write(Settings(home=tmp_path), found | {"run_date": "2026-03-01", "as_of": "2026-02-23", "n_persons": 60})
+    text = shown()
+    assert [word in text for word in ("Trial 2 of 2", "ndcg@10 0.3000", "Before: ndcg@10 0.1000", "ranker.leaves = 9", "60 persons")] == [True] * 5
+    assert json.loads(shown("--json"))["settings"] == {"ranker": {"leaves": 9}}
