@@ -60,3 +60,4 @@ def _print(console: "Console", found: dict[str, Any]) -> None:
     for section, values in found["settings"].items():
         for name, value in values.items():
             console.print(f"  {section}.{name} = {value}")
+    console.print("The next night that trains reads them: when it is due, or with `dawnlist open --train`.")

@@ -176,7 +176,7 @@ def _is_set(settings: Settings, path: str) -> bool:
 
 def _key(settings: Settings, free: list[str], data: Mapping[str, list[str]]) -> str:
     """What a search must have in common with an earlier one to go on with it."""
-    same = {"free": free, "data": data, "seed": settings.seed, **{name: getattr(settings, name).model_dump(mode="json") for name in ("candidates", "ranker")}}
+    same = {"free": free, "data": data, "seed": settings.seed, **{name: getattr(settings, name).model_dump(mode="json") for name in tuned.SECTIONS}}
     return sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,12 +1,17 @@
-"""The settings that `dawnlist tune` found, kept in the home. Nights read them; what was set by hand goes before them."""
+"""The settings that `dawnlist tune` found, kept in the home. Nights that train read them, the others what their model was trained with; what was set by
+hand goes before both.
+"""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dawnlist.errors import CorruptedError
 from dawnlist.files import write_json
 from dawnlist.settings import Settings
+
+SECTIONS: Final = ("candidates", "ranker")
 
 
 def file_of(settings: Settings) -> Path:
@@ -37,6 +42,15 @@ def applied(settings: Settings) -> Settings:
     """The settings with what was found where nothing was set by hand. Raises CorruptedError for a file that `dawnlist tune` did not write."""
     found = read(settings)
     return with_values(settings, found["settings"]) if found else settings
+
+
+def as_trained(settings: Settings, metadata: Mapping[str, Any]) -> Settings:
+    """The settings with what a model of the registry was trained with, where nothing was set by hand: it knows no other candidates."""
+    trained = metadata.get("settings", {})
+    known = {section: type(getattr(settings, section)).model_fields for section in SECTIONS}
+    return with_values(
+        settings, {section: {name: trained[section][name] for name in known[section] if name in trained.get(section, {})} for section in SECTIONS}
+    )
 
 
 def with_values(settings: Settings, values: dict[str, dict[str, Any]]) -> Settings:

@@ -124,7 +124,13 @@ def learn(connection: "duckdb.DuckDBPyConnection", training: Past, stopping: Pas
         notes.append(f"No ranker was trained: {found}, too few of them with a hit among their candidates. The lists are those of '{served}'.")
     final = ranker.refit(ranker.joined(later.rows, judged.rows), trees, settings.ranker, **options) if booster and served == RANKER else None
     metrics = _metrics(judged, lists, served=served, window=window, seed=settings.seed)
-    metrics |= {"held_out": held_out, "trees": trees, "n_training_users": len(training.persons), "importance": ranker.importance(final) if final else {}}
+    metrics |= {
+        "held_out": held_out,
+        "trees": trees,
+        "n_training_users": len(training.persons),
+        "n_stopping_users": len(stopping.persons),
+        "importance": ranker.importance(final) if final else {},
+    }
     order = Order(booster if final else None, served if served in frame.SINGLE else None, weights, settings.ranker.max_candidates)
     return Outcome(ranker.to_text(final) if final else None, served, window, weights, metrics, notes, order)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Final
 
-from dawnlist import duck, tuned
+from dawnlist import duck
 from dawnlist.locks import exclusive
 from dawnlist.settings import Settings
 from dawnlist.stages.base import Interval, StageResult
@@ -31,7 +31,7 @@ def execute(
         module = importlib.import_module(f"dawnlist.stages.{stage}")
         if not is_locked:
             stack.enter_context(lock(settings, stage, wait_seconds=wait_seconds))
-        result: StageResult = module.run(tuned.applied(settings), interval, run_id=run_id, **options)
+        result: StageResult = module.run(settings, interval, run_id=run_id, **options)
         result.run_id = run_id
         with duck.writing(settings.runs_dir):
             result.save(settings)

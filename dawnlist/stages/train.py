@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from dawnlist import tracking
+from dawnlist import tracking, tuned
 from dawnlist.duck import connect
 from dawnlist.errors import MissingInputError
 from dawnlist.files import write_json
@@ -75,6 +75,7 @@ def _trained(settings: Settings, night: Night, result: StageResult, *, run_id: s
 
     Features end at a cut, labels lie in the window after it: two windows before the run date for training, one for evaluation.
     """
+    settings = tuned.applied(settings)
     tables = night.tables.snapshot()
     training, judging = (cut_of(settings, night.run_date, horizons_back=back) for back in (2, 1))
     persons = _persons(settings, tables, training, judging)

@@ -66,6 +66,15 @@ def test_a_file_that_tune_did_not_write_is_named(tmp_path: Path, text: str) -> N
         tuned.applied(settings)
 
 
+def test_a_night_that_does_not_train_keeps_to_what_its_model_was_trained_with(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, candidates=Candidates(rp3_beta=0.9))
+    tuned.write(settings, {"settings": {"ranker": {"leaves": 9}}})
+    trained = {"settings": {"seed": 7, "candidates": {"rp3_beta": 0.1, "als_factors": 32, "of_another_release": 1}}}
+    found = tuned.as_trained(settings, trained)
+    assert (found.candidates.rp3_beta, found.candidates.als_factors, found.ranker.leaves, found.seed) == (0.9, 32, settings.ranker.leaves, settings.seed)
+    assert tuned.as_trained(settings, {}) == settings
+
+
 def test_every_tuned_setting_is_one_and_its_range_allowed(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     for end in ("low", "high"):
