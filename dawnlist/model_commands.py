@@ -191,6 +191,8 @@ def _print_version(document: Mapping[str, Any]) -> None:
     typer.echo(f"cuts {json.dumps(document.get('cuts', {}))}, data {str(document.get('fingerprint', ''))[:12]}, popular lists by '{document.get('window')}'")
     figures = {"served": served_figures(document), "best single": metrics.get("best_single", {}), "most popular": metrics.get("most_popular", {})}
     _print_rows([{"held-out": name, **{metric: values.get(metric) for metric in METRICS}} for name, values in figures.items()])
+    if document.get("outcomes"):
+        _print_rows([{"outcome": name, **figures} for name, figures in document["outcomes"].items()])
     _print_rows([{"file": name, "sha256": digest} for name, digest in document["files"].items()] or [{"file": "none", "sha256": None}])
     for one in document["decisions"]:
         typer.echo(f"{one['run_date']} {one['action']} by {one['by']} (run {one['run_id']}), {one['before']} -> {one['after']}: {one['reason']}")

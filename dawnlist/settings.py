@@ -9,7 +9,7 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -167,17 +167,34 @@ class Segments(_Section):
     )
 
 
+CandidateSource = Literal["own", "repeats", "item_to_item", "covisitation", "rp3beta", "als", "content", "popular_category", "popular_segment"]
+
+
 class Candidates(_Section):
+    """Who proposes items to a person, see docs/models.md. What is popular everywhere, in a country or on a device is always proposed: it fills lists up."""
+
+    sources: tuple[CandidateSource, ...] = Field(
+        get_args(CandidateSource), description="the personal sources; one that is left out proposes nothing. Similar items come from item_to_item"
+    )
     per_source: int = Field(30, ge=1, description="candidates that each source may propose per user")
-    popular: int = Field(20, ge=1, description="popular items proposed per window")
+    popular: int = Field(20, ge=1, description="popular items proposed per window, category and segment")
+    popular_half_life_days: float = Field(7.0, gt=0, description="in a category or segment an event of the last 28 days counts half after so many days")
+    own_half_life_days: float = Field(
+        180.0, gt=0, description="a person's own event or purchase counts half after so many days; best of 30 to 365 on UCI Online Retail's next 28 days"
+    )
     similar_items: int = Field(20, ge=1, description="neighbours kept per item")
+    als_engine: Literal["native", "mllib"] = Field("native", description="native kernels in Spark's tasks, or Spark MLlib: slower, and without als_nu")
     als_factors: int = Field(64, ge=1)
     als_iterations: int = Field(12, ge=1)
-    als_regularisation: float = Field(0.05, gt=0)
-    als_alpha: float = Field(10.0, gt=0, description="confidence of an interaction is 1 + alpha * weight (Hu, Koren & Volinsky 2008)")
-    max_items_per_user: int = Field(100, ge=2, description="item-to-item counts at most this many of a user's newest items")
+    als_regularisation: float = Field(0.01, gt=0, description="lambda, times (interactions of the row + unseen ones / alpha)^nu * alpha (Rendle et al. 2022)")
+    als_nu: float = Field(1.0, ge=0, le=1, description="how much the regularisation follows the frequency; 0: all rows alike")
+    als_alpha: float = Field(10.0, gt=0, description="confidence of an interaction is 1 + alpha * log(1 + weight) (Hu, Koren & Volinsky 2008)")
+    max_items_per_user: int = Field(100, ge=2, description="neighbours of items are made of at most this many of a user's newest items")
     half_life_days: float | None = Field(None, gt=0, description="an interaction counts half after so many days; default: from how fast the items age")
     similarity_shrinkage: float = Field(20.0, ge=0, description="added below the fraction of the cosine: similarities with little support count less")
+    covisitation_balance: float = Field(0.5, ge=0, le=1, description="0: what people took most goes first; 1: the cosine")
+    rp3_alpha: float = Field(1.0, gt=0, description="power of the random walk's probabilities (Paudel et al. 2017)")
+    rp3_beta: float = Field(0.6, ge=0, description="power of the popularity that the random walk is divided by (Paudel et al. 2017)")
 
 
 class Ranker(_Section):

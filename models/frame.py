@@ -2,14 +2,14 @@
 
 `prepare` makes the tables of one cut in a connection; they name persons and items by small numbers, p and i, in the order of their ids:
 
-    person    p, person_id, country, device, c (number of the country) and the features of the person
+    person    p, person_id, country, device, c (number of the two), segment and the features of the person
     item      i, item_id, category, price, is_listable
-    history   (p, i): n_events, n_purchases, weight (recent events count more), last_at
+    history   (p, i): n_events, n_purchases, weight and n_bought (recent events and purchases count more), days_since
     taste     (p, category): n_events and their share
     budget    p: mean_price of the items in the history
     excluded  (p, i) that the source's rules keep off the lists
-    als, item_to_item, own   (p, i): score and rank of the personal candidates
-    popular   (c, i): ranks in the popular windows
+    own, repeats, item_to_item, …   (p, i): score and rank of the candidates of each source of PERSONAL; none where it is switched off
+    popular   (c, i): ranks in the popular windows, for the people of one country and device
 
 `frame` is the SQL that joins them, for a range of persons at a time: memory stays bounded however many there are.
 """
@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from models import popular
-from models.inputs import Cut, Inputs
+from models.inputs import SPARK_SOURCES, Cut, Inputs
 from models.policies import applied, listable, not_excluded
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
     from dawnlist.settings import Candidates
 
-# Best of 30, 60, 90, 180 and 365 days on the next 28 days of UCI Online Retail.
-OWN_HALF_LIFE_DAYS: Final = 180
 # Reciprocal rank fusion: Cormack, Clarke & Büttcher (2009) found 60.
 FUSION_CONSTANT: Final = 60
-PERSONAL: Final = ("own", "item_to_item", "als")
+HISTORIES: Final = {"own": "weight", "repeats": "n_bought"}  # what a person came to, and bought, before: the column of `history` that orders it
+CROWDS: Final = {"popular_category": "category", "popular_segment": "segment"}  # what is popular in the person's top category, and with the person's segment
+PERSONAL: Final = (*HISTORIES, *SPARK_SOURCES, *CROWDS)
 SINGLE: Final = (*PERSONAL, *popular.SOURCES)  # the strategies that are one source's order
 EQUAL_WEIGHTS: Final[Mapping[str, float]] = dict.fromkeys(SINGLE, 1.0)
 # Where several sources have an item at the same best rank, the first one here is named as its source.
-SOURCES: Final = (*PERSONAL, "popular_country", *popular.SOURCES)
+SOURCES: Final = (*PERSONAL, *popular.PLACES, *popular.SOURCES)
 
-_PERSON_COLUMNS: Final = (
+PERSON_COLUMNS: Final = (
     *("n_events_1d", "n_events_7d", "n_events_28d", "n_items_28d", "n_sessions_28d", "n_categories_28d", "n_purchases_28d", "n_active_days_28d"),
     *("days_since_last_event", "tenure_days", "avg_dwell_seconds_28d", "recency_days", "frequency", "monetary"),
 )
@@ -55,12 +55,12 @@ _RISING: Final[Mapping[str, str]] = {
 }
 _FALLING: Final[Mapping[str, str]] = {
     **{f"{source}_rank": f"pruned.{source}_rank" for source in PERSONAL},
-    **{f"{scope}_{window}_rank": f"popular.{scope}_{window}_rank" for scope in ("popular", "country") for window in popular.TIME_WINDOWS},
+    **{f"{scope}_{window}_rank": f"popular.{scope}_{window}_rank" for scope in popular.SCOPES.values() for window in popular.TIME_WINDOWS},
     "own_days_since": "history.days_since",
 }
 _FREE: Final[Mapping[str, str]] = {
     "price_ratio": "item.price / nullif(budget.mean_price, 0)",
-    **{f"person_{name}": f"person.{name}" for name in _PERSON_COLUMNS},
+    **{f"person_{name}": f"person.{name}" for name in PERSON_COLUMNS},
 }
 FEATURES: Final[Mapping[str, str]] = {**_RISING, **_FALLING, **_FREE}
 DIRECTIONS: Final = (*(1 for _ in _RISING), *(-1 for _ in _FALLING), *(0 for _ in _FREE))
@@ -70,27 +70,32 @@ def prepare(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: Cut, p
     """Make the tables of `cut` for `persons` (each once) in `connection`, in the place of those of an earlier cut."""
     _create_items(connection, inputs, cut)
     _create_persons(connection, inputs, cut, persons)
-    _create_histories(connection, inputs, cut)
-    for source in ("als", "item_to_item"):
-        connection.execute(f"""
-            CREATE OR REPLACE TEMP TABLE {source} AS
-            SELECT p, i, round(score, 6) AS score, rank FROM {inputs.relation(f"candidates_{source}")} JOIN person USING (person_id) JOIN item USING (item_id)
-            ORDER BY p, i
-        """)
-    own = applied("SELECT p, i, round(weight, 6) AS score FROM history", listable, not_excluded)
-    connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE own AS
-        SELECT p, i, score, row_number() OVER (PARTITION BY p ORDER BY score DESC, i) AS rank FROM ({own}) QUALIFY rank <= {candidates.per_source} ORDER BY p, i
-    """)
+    _create_histories(connection, inputs, cut, candidates.own_half_life_days)
+    proposed = {source: _own(column, candidates.per_source) for source, column in HISTORIES.items()}
+    proposed |= {source: _by_spark(inputs, source) for source in SPARK_SOURCES}
+    proposed |= {source: popular.in_crowd(inputs, cut, column, candidates) for source, column in CROWDS.items()}
+    for source, query in proposed.items():
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {source} AS SELECT p, i, score, rank FROM ({query}) WHERE {source in candidates.sources} ORDER BY p, i"
+        )
     popular.create_popular(connection, inputs, cut, per_window=candidates.popular)
+
+
+def _by_spark(inputs: Inputs, source: str) -> str:
+    return f"SELECT p, i, round(score, 6) AS score, rank FROM {inputs.relation(f'candidates_{source}')} JOIN person USING (person_id) JOIN item USING (item_id)"
+
+
+def _own(column: str, per_source: int) -> str:
+    own = applied(f"SELECT p, i, round({column}, 6) AS score FROM history WHERE {column} > 0", listable, not_excluded)
+    return f"SELECT *, row_number() OVER (PARTITION BY p ORDER BY score DESC, i) AS rank FROM ({own}) QUALIFY rank <= {per_source}"
 
 
 def frame(*, first: int, last: int, keep: int, weights: Mapping[str, float], features: bool = True, leader: str | None = None) -> str:
     """SQL of (p, i, source, place, and the FEATURES as FLOAT, else `fusion`) of the persons first <= p < last; ordered by p and i.
 
     `source` is the index in SOURCES of who has the item highest (the `leader`, if it has it). `place` is the order by the sources alone: the `leader`'s candidates in
-    its order, then by `fusion`: the sum over sources of weight / (60 + rank), where a window's rank is the better of the global and the
-    country's. At most `keep` candidates per person remain, the first ones by place.
+    its order, then by `fusion`: the sum over sources of weight / (60 + rank), where a window's rank is the best of the global, the
+    country's and the device's. At most `keep` candidates per person remain, the first ones by place.
     """
     joined = f"""
         SELECT p, i, source, place, {", ".join(f"coalesce(({sql})::FLOAT, 'nan'::FLOAT) AS {name}" for name, sql in FEATURES.items())}
@@ -126,11 +131,14 @@ def _pruned(first: int, last: int, keep: int, weights: Mapping[str, float], lead
 
 def _windows(weights: Mapping[str, float], leader: str | None) -> str:
     """SQL of what the popular windows say together, one row per (c, i): computed here once, not once per person."""
-    better = {popular.source_of(window): f"least(popular_{window}_rank, country_{window}_rank)" for window in popular.TIME_WINDOWS}
-    ranks = {"popular_country": "country_rank"} | {popular.source_of(window): f"popular_{window}_rank" for window in popular.TIME_WINDOWS}
+    scopes = popular.SCOPES.values()
+    better = {popular.source_of(window): f"least({', '.join(f'{scope}_{window}_rank' for scope in scopes)})" for window in popular.TIME_WINDOWS}
+    ranks = {place: f"{place.removeprefix('popular_')}_rank" for place in popular.PLACES} | {
+        popular.source_of(window): f"popular_{window}_rank" for window in popular.TIME_WINDOWS
+    }
     source = " ".join(f"WHEN {rank} = window_rank THEN {SOURCES.index(name)}" for name, rank in ranks.items())
     return f"""
-        SELECT c, i, {_fusion(weights, better)} AS window_fusion, least(popular_rank, country_rank) AS window_rank,
+        SELECT c, i, {_fusion(weights, better)} AS window_fusion, {popular.BEST_RANK} AS window_rank,
             CASE {source} END AS window_source, {ranks.get(leader or "", "NULL::INTEGER")} AS window_leader_rank
         FROM popular
     """
@@ -164,21 +172,24 @@ def _create_persons(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut
     where, device = (
         ("coalesce(active.country, known.country)", "coalesce(active.device, known.device)") if cut.is_serving else ("active.country", "active.device")
     )
-    columns = ", ".join(f"{'bought' if name in ('recency_days', 'frequency', 'monetary') else 'active'}.{name}" for name in _PERSON_COLUMNS)
+    columns = ", ".join(f"{'bought' if name in ('recency_days', 'frequency', 'monetary') else 'active'}.{name}" for name in PERSON_COLUMNS)
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE person AS
         WITH active AS (FROM {inputs.relation("feat_user_activity")} WHERE feature_date = {cut.date}),
         bought AS (FROM {inputs.relation("feat_user_rfm")} WHERE feature_date = {cut.date}),
-        known AS (FROM {inputs.relation("dim_users")})
+        known AS (FROM {inputs.relation("dim_users")}),
+        named AS ({cut.segments(inputs)})
         SELECT (row_number() OVER (ORDER BY person_id) - 1)::INTEGER AS p, person_id, {where} AS country, {device} AS device,
-            (dense_rank() OVER (ORDER BY {where} NULLS FIRST) - 1)::INTEGER AS c, active.top_category, {columns}
-        FROM chosen_persons LEFT JOIN active USING (person_id) LEFT JOIN bought USING (person_id) LEFT JOIN known USING (person_id) ORDER BY p
+            (dense_rank() OVER (ORDER BY {where} NULLS FIRST, {device} NULLS FIRST) - 1)::INTEGER AS c, active.top_category, segment, {columns}
+        FROM chosen_persons LEFT JOIN active USING (person_id) LEFT JOIN bought USING (person_id) LEFT JOIN known USING (person_id)
+        LEFT JOIN named USING (person_id) ORDER BY p
     """)
     connection.unregister("chosen_persons")
 
 
-def _create_histories(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: Cut) -> None:
+def _create_histories(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: Cut, half_life: float) -> None:
     """Weights are summed as decimals: a sum of doubles depends on the number of threads."""
+    decay = f"pow(0.5, age / {half_life!r}::DOUBLE)"
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE history AS
         WITH past AS (
@@ -186,7 +197,7 @@ def _create_histories(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, c
             FROM {inputs.relation("fct_interactions")} JOIN person USING (person_id) JOIN item USING (item_id) WHERE is_personal AND occurred_at < {cut.end}
         )
         SELECT p, i, count(*) AS n_events, count(*) FILTER (event_type = 'purchase') AS n_purchases, min(age) AS days_since,
-            sum((weight * pow(0.5, age / {OWN_HALF_LIFE_DAYS}::DOUBLE))::DECIMAL(18, 9))::DOUBLE AS weight
+            sum((weight * {decay})::DECIMAL(18, 9))::DOUBLE AS weight, coalesce(sum({decay}::DECIMAL(18, 9)) FILTER (event_type = 'purchase'), 0)::DOUBLE AS n_bought
         FROM past GROUP BY p, i ORDER BY p, i
     """)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE excluded AS SELECT p, i FROM history WHERE {cut.is_excluded('n_purchases')}")

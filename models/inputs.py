@@ -14,7 +14,7 @@ from dawnlist.duck import literal, scan
 if TYPE_CHECKING:
     import duckdb
 
-# The columns that are read. A mart without rows has no file: it is an empty relation of these columns.
+# The columns of the marts that are read. A mart without rows has no file: it is an empty relation of these columns.
 COLUMNS: Final[Mapping[str, dict[str, str]]] = {
     "dim_users": {"person_id": "VARCHAR", "has_personalisation_consent": "BOOLEAN", "country": "VARCHAR", "device": "VARCHAR"},
     "dim_items": {"item_id": "VARCHAR", "category": "VARCHAR", "price": "DOUBLE", "is_available": "BOOLEAN", "is_blocked": "BOOLEAN"},
@@ -40,22 +40,24 @@ COLUMNS: Final[Mapping[str, dict[str, str]]] = {
         "item_id": "VARCHAR",
         "score": "DOUBLE",
     },
-    "candidates_als": {"person_id": "VARCHAR", "item_id": "VARCHAR", "rank": "INTEGER", "score": "DOUBLE"},
-    "candidates_item_to_item": {"person_id": "VARCHAR", "item_id": "VARCHAR", "rank": "INTEGER", "score": "DOUBLE"},
+    "feat_user_labels": {"person_id": "VARCHAR", "feature_date": "DATE", "kind": "VARCHAR", "label": "VARCHAR"},
+    "feat_item_content": {"item_id": "VARCHAR", "feature_date": "DATE", "content": "VARCHAR"},
 }
-MARTS: Final = tuple(name for name in COLUMNS if not name.startswith("candidates_"))
-CANDIDATES: Final = tuple(name for name in COLUMNS if name.startswith("candidates_"))
+MARTS: Final = tuple(COLUMNS)
+SPARK_SOURCES: Final = ("item_to_item", "covisitation", "rp3beta", "als", "content")  # whose candidates Spark makes; spark_jobs.sources has them
+CANDIDATES: Final = tuple(f"candidates_{source}" for source in SPARK_SOURCES)
+CANDIDATE_COLUMNS: Final[dict[str, str]] = {"person_id": "VARCHAR", "item_id": "VARCHAR", "rank": "INTEGER", "score": "DOUBLE"}
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The Parquet files of each table of COLUMNS; candidate tables only the files of one as-of date."""
+    """The Parquet files of each table of COLUMNS and CANDIDATES; candidate tables only the files of one as-of date."""
 
     files: Mapping[str, Sequence[Path]]
 
     def relation(self, table: str) -> str:
         """A FROM item of `table`."""
-        return scan(self.files.get(table, ()), COLUMNS[table])
+        return scan(self.files.get(table, ()), COLUMNS.get(table, CANDIDATE_COLUMNS))
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class Cut:
     def end(self) -> str:
         """SQL of the first moment after the cut: the past is before it."""
         return f"TIMESTAMP {literal((self.as_of + timedelta(days=1)).isoformat())}"
+
+    def segments(self, inputs: Inputs) -> str:
+        """SQL of the segment that the rules give each person, as of the cut: person_id, segment."""
+        return f"SELECT person_id, label AS segment FROM {inputs.relation('feat_user_labels')} WHERE feature_date = {self.date} AND kind = 'segment'"
 
     @property
     def label_end(self) -> str:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 REASONS: Final = {
     "own": "you chose it before",
     "item_to_item": "similar to items you viewed",
+    "repeats": "you bought it before",
+    "covisitation": "viewed with items you viewed lately",
+    "rp3beta": "chosen by people who chose what you did",
+    "content": "like items you viewed, by its description",
+    "popular_category": "popular in your favourite category",
+    "popular_segment": "popular with people like you",
     "als": "liked by people with a similar taste",
     "popular_country": "popular in your country",
     "popular_device": "popular on your device",

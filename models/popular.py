@@ -3,12 +3,17 @@
 from typing import TYPE_CHECKING, Final
 
 from models.inputs import Cut, Inputs
+from models.policies import applied, not_excluded, top
 
 if TYPE_CHECKING:
     import duckdb
 
+    from dawnlist.settings import Candidates
+
 TIME_WINDOWS: Final = ("1h", "6h", "1d", "7d", "28d", "trending")
 DEFAULT_WINDOW: Final = "popular_7d"  # where no labels say which window is best
+
+_CONCERNS: Final = "scope = 'global' OR (scope = 'country' AND scope_value = country) OR (scope = 'device' AND scope_value = device)"
 
 
 def source_of(time_window: str) -> str:
@@ -17,32 +22,53 @@ def source_of(time_window: str) -> str:
 
 
 SOURCES: Final = tuple(source_of(window) for window in TIME_WINDOWS)
+SCOPES: Final = {"global": "popular", "country": "country", "device": "device"}  # whose list it is -> how its columns begin
+PLACES: Final = ("popular_country", "popular_device")
+BEST_RANK: Final = f"least({', '.join(f'{prefix}_rank' for prefix in SCOPES.values())})"
+CROWD_DAYS: Final = 28
 
 
 def create_popular(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: Cut, *, per_window: int) -> None:
-    """Table `popular`, one row per (c, i): for the people of country c, the rank of item i in each window, globally and in the country; NULL beyond rank 100.
+    """Table `popular`, one row per (c, i): for the people of country and device c, the rank of item i in each window, globally, in the country and on the
+    device; NULL beyond rank 100.
 
-    `popular_rank` and `country_rank` are the best of them. The first `per_window` of each window are proposed. Needs the tables person and item.
+    `popular_rank`, `country_rank` and `device_rank` are the best of them. The first `per_window` of each window are proposed. Needs the tables person and item.
     """
     ranks = ", ".join(
-        f"min(rank) FILTER (scope = '{scope}' AND time_window = '{window}') AS {prefix}{window}_rank"
-        for scope, prefix in (("global", "popular_"), ("country", "country_"))
+        f"min(rank) FILTER (scope = '{scope}' AND time_window = '{window}') AS {prefix}_{window}_rank"
+        for scope, prefix in SCOPES.items()
         for window in TIME_WINDOWS
     )
-    best = {prefix: f"least({', '.join(f'{prefix}_{window}_rank' for window in TIME_WINDOWS)})" for prefix in ("popular", "country")}
+    best = ", ".join(f"least({', '.join(f'{prefix}_{window}_rank' for window in TIME_WINDOWS)}) AS {prefix}_rank" for prefix in SCOPES.values())
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE popular AS
-        WITH countries AS (SELECT DISTINCT c, country FROM person),
+        WITH places AS (SELECT DISTINCT c, country, device FROM person),
         listed AS (
             SELECT time_window, scope, scope_value, rank, i FROM {inputs.relation("feat_popular_items")} JOIN item USING (item_id)
             WHERE feature_date = {cut.date} AND is_listable
         ),
-        ranked AS (
-            SELECT c, i, {ranks} FROM countries JOIN listed ON scope = 'global' OR (scope = 'country' AND scope_value = country) GROUP BY c, i
-        )
-        SELECT *, {best["popular"]} AS popular_rank, {best["country"]} AS country_rank, coalesce(least(popular_rank, country_rank) <= {per_window}, false) AS is_proposed
-        FROM ranked ORDER BY c, i
+        ranked AS (SELECT c, i, {ranks} FROM places JOIN listed ON {_CONCERNS} GROUP BY c, i)
+        SELECT *, {best}, coalesce({BEST_RANK} <= {per_window}, false) AS is_proposed FROM ranked ORDER BY c, i
     """)
+
+
+def in_crowd(inputs: Inputs, cut: Cut, crowd: str, candidates: "Candidates") -> str:
+    """SQL of (p, i, score, rank): the first candidates.popular items of the person's `crowd`, without what the rules exclude.
+
+    `crowd` is "category" (events with items of the person's top category) or "segment" (events of the persons of the same segment as of the cut). score: the events
+    of the last 28 days before the cut, each counting half after candidates.popular_half_life_days; ties by item. Needs the tables person, item and excluded.
+    """
+    members = f"JOIN ({cut.segments(inputs)}) USING (person_id)" if crowd == "segment" else ""
+    person = "person.segment" if crowd == "segment" else "person.top_category"
+    age = f"date_diff('day', occurred_at::DATE, {cut.date})"
+    ranked = f"""
+        SELECT i, {crowd} AS crowd, round(sum(pow(0.5, {age} / {candidates.popular_half_life_days!r}::DOUBLE)::DECIMAL(18, 9))::DOUBLE, 6) AS score,
+            row_number() OVER (PARTITION BY {crowd} ORDER BY score DESC, i) AS place
+        FROM {inputs.relation("fct_interactions")} JOIN item USING (item_id) {members}
+        WHERE {crowd} IS NOT NULL AND is_listable AND occurred_at < {cut.end} AND {age} < {CROWD_DAYS} GROUP BY i, {crowd} QUALIFY place <= {candidates.popular}
+    """
+    offered = f"SELECT p, i, score, place FROM person JOIN ({ranked}) AS ranked ON ranked.crowd = {person}"
+    return applied(offered, not_excluded, top(candidates.popular))
 
 
 def create_scope_lists(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: Cut, *, window: str) -> None:
@@ -74,7 +100,7 @@ def fallback(audience: str) -> str:
         WITH audience AS (SELECT DISTINCT country, device FROM ({audience})),
         offered AS (
             SELECT country, device, i, score, 'popular_' || scope AS source, list_position(['country', 'device', 'global'], scope) AS turn, place
-            FROM audience JOIN scope_list ON scope = 'global' OR (scope = 'country' AND scope_value = country) OR (scope = 'device' AND scope_value = device)
+            FROM audience JOIN scope_list ON {_CONCERNS}
         ), firsts AS (SELECT * FROM offered QUALIFY row_number() OVER (PARTITION BY country, device, i ORDER BY turn, place) = 1)
         SELECT country, device, i, score, source, row_number() OVER (PARTITION BY country, device ORDER BY turn, place) AS place FROM firsts
     """

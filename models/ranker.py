@@ -36,6 +36,15 @@ class Rows:
         return Rows(self.person[rows], self.item[rows], self.is_taken[rows], self.features[rows])
 
 
+def joined(first: Rows, second: Rows) -> Rows:
+    """The rows of two slices, one after the other: the persons of the second are others, whatever their numbers."""
+    import numpy as np
+
+    offset = np.int32(first.person.max(initial=-1) + 1)
+    parts = zip(*((one.item, one.is_taken, one.features) for one in (first, second)), strict=True)
+    return Rows(np.concatenate([first.person, second.person + offset]), *(np.concatenate(pair) for pair in parts))
+
+
 def matrix(table: "pa.Table") -> "NDArray[np.float32]":
     """The FEATURES of an Arrow table as one row-major matrix."""
     import numpy as np
@@ -46,15 +55,14 @@ def matrix(table: "pa.Table") -> "NDArray[np.float32]":
     return features
 
 
-def train(rows: Rows, held_out: "NDArray[np.bool_]", settings: "Ranker", *, seed: int, threads: int) -> "lightgbm.Booster | None":
-    """Trees fitted on the rows that `held_out` does not mark, as many as are best on those that it marks (nDCG@10, early stopping).
+def train(rows: Rows, later: Rows, settings: "Ranker", *, seed: int, threads: int) -> "lightgbm.Booster | None":
+    """Trees fitted on `rows`, as many as are best on those of `later` (nDCG@10, early stopping).
 
     None where fewer than MIN_PERSONS persons have a hit in either part: lists without one teach nothing and are left out.
     """
     import lightgbm
 
-    has_hit = of_persons_with_hits(rows)
-    fitted, judged = rows.only(has_hit & ~held_out), rows.only(has_hit & held_out)
+    fitted, judged = (part.only(of_persons_with_hits(part)) for part in (rows, later))
     if min(n_persons(fitted), n_persons(judged)) < MIN_PERSONS:
         return None
     parameters = _parameters(settings, seed=seed, threads=threads)
@@ -128,22 +136,28 @@ def importance(booster: "lightgbm.Booster") -> dict[str, float]:
     return {name: round(gain / total, 4) for name, gain in sorted(gains.items(), key=lambda pair: (-pair[1], pair[0])) if gain > 0}
 
 
-def _parameters(settings: "Ranker", *, seed: int, threads: int) -> dict[str, Any]:
+def shared_parameters(settings: "Ranker", *, seed: int, threads: int) -> dict[str, Any]:
+    """What all LightGBM models here have in common: the same trees on any number of threads."""
     return {
-        "objective": "lambdarank",
-        "metric": "ndcg",
-        "eval_at": [10],
-        "lambdarank_truncation_level": DEPTH,
-        "num_leaves": settings.leaves,
         "learning_rate": settings.learning_rate,
         "max_bin": MAX_BINS,
-        "min_data_in_leaf": MIN_ROWS_IN_LEAF,
-        "monotone_constraints": list(DIRECTIONS),
         "deterministic": True,
         "force_col_wise": True,
         "seed": seed,
         "num_threads": threads,
         "verbosity": -1,
+    }
+
+
+def _parameters(settings: "Ranker", *, seed: int, threads: int) -> dict[str, Any]:
+    return shared_parameters(settings, seed=seed, threads=threads) | {
+        "objective": "lambdarank",
+        "metric": "ndcg",
+        "eval_at": [10],
+        "lambdarank_truncation_level": DEPTH,
+        "num_leaves": settings.leaves,
+        "min_data_in_leaf": MIN_ROWS_IN_LEAF,
+        "monotone_constraints": list(DIRECTIONS),
     }
 
 

@@ -5,6 +5,7 @@
         judged.txt                  the same before it was fitted to the evaluation slice: what later challengers are compared with
         als_item_factors.parquet    as of the evaluation cut. Those of persons stay in the night: a version must not keep what erasure removes
         reference.json              how features and scores were spread, for drift
+        purchase.txt, churn.txt     trees that foresee what persons will do, and outcomes.json, their calibration; where there was enough to learn from
         metadata.json               what it was made of (settings, hashes of the data), what it reached, and the SHA-256 of every file
 
 The digits are of the hash of all content: the same input gives the same version.

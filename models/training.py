@@ -1,8 +1,7 @@
 """Learn to rank from one label window, compare on the next one, and decide what is served.
 
-The training slice teaches the ranker, stops it early and chooses among the strategies, on a fifth of its persons that the trees have
-not seen. The evaluation slice, which is later, judges: the figures are its figures. A ranker that loses there to any single source is
-not served.
+The training slice teaches the ranker. On the evaluation slice, which is later in time, a fifth of the persons stops it early and chooses among the
+strategies; the other persons judge: the figures are theirs. A ranker that loses there to any single source is not served.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 RANKER: Final = "ranker"
 FUSION: Final = "fusion"
 HELD_OUT_SHARE: Final = 0.2
+VALIDATION_SHARE: Final = 0.3  # of the persons of the training slice, where settings are tuned
 MIN_PERSONS: Final = 50  # with labels, in each slice: fewer say nothing about which strategy is best
 METRIC: Final = "ndcg@10"
 
@@ -50,10 +50,9 @@ class Lists:
 
 @dataclass(frozen=True)
 class Slice:
-    """A slice in memory: row p of `n_relevant`, `held_out` and every hit matrix is person p. `weights` are those of its frame's fusion."""
+    """A slice in memory: row p of `n_relevant` and every hit matrix is person p. `weights` are those of its frame's fusion."""
 
     n_relevant: "NDArray[np.int64]"
-    held_out: "NDArray[np.bool_]"
     n_items: int
     rows: ranker.Rows
     weights: Mapping[str, float]
@@ -93,14 +92,25 @@ class Outcome:
         return ranker.to_text(self.judged.booster) if self.judged.booster else None
 
 
-def learn(connection: "duckdb.DuckDBPyConnection", training: Past, judging: Past, settings: "Settings", *, threads: int) -> Outcome:
-    """Train on `training`, judge on `judging`, refit on `judging` with as many trees. Too little data is no error: no ranker, and a note."""
+def parted(persons: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
+    """The persons who stop the training and choose among strategies, and those who judge, each in the order of `persons`."""
+    chosen = {person for person in persons if _share_of(person, "held-out", seed) < HELD_OUT_SHARE}
+    return [person for person in persons if person in chosen], [person for person in persons if person not in chosen]
+
+
+def learn(connection: "duckdb.DuckDBPyConnection", training: Past, stopping: Past, judging: Past, settings: "Settings", *, threads: int) -> Outcome:
+    """Train on `training`, stop and choose by `stopping`, judge on `judging`, refit on these two with as many trees.
+
+    `stopping` and `judging` are other persons at the same cut, see `parted`. Too little data is no error: no ranker, and a note. Leaves the tables of
+    `judging` in the connection.
+    """
     taught = slice_of(connection, training, settings)
     options = {"seed": settings.seed, "threads": threads}
     enough = min(len(training.persons), len(judging.persons)) >= MIN_PERSONS
-    booster = ranker.train(taught.rows, taught.held_out[taught.rows.person], settings.ranker, **options) if enough else None
-    learnt = _with_ranker(taught, booster, threads) if booster else taught.lists
-    held_out = {name: taught.quality(lists.hits, taught.held_out) for name, lists in learnt.items()}
+    later = slice_of(connection, stopping, settings, weights=taught.weights)
+    booster = ranker.train(taught.rows, later.rows, settings.ranker, **options) if enough else None
+    learnt = _with_ranker(later, booster, threads) if booster else later.lists
+    held_out = {name: later.quality(lists.hits) for name, lists in learnt.items()}
     window = _best({name: taught.quality(taught.lists[name].hits) for name in popular.SOURCES}, popular.DEFAULT_WINDOW) if enough else popular.DEFAULT_WINDOW
     trees = booster.best_iteration if booster else 0
     weights = taught.weights
@@ -112,11 +122,35 @@ def learn(connection: "duckdb.DuckDBPyConnection", training: Past, judging: Past
     if not booster:
         found = f"{len(training.persons)} and {len(judging.persons)} persons with labels in the two slices"
         notes.append(f"No ranker was trained: {found}, too few of them with a hit among their candidates. The lists are those of '{served}'.")
-    final = ranker.refit(judged.rows, trees, settings.ranker, **options) if booster and served == RANKER else None
+    final = ranker.refit(ranker.joined(later.rows, judged.rows), trees, settings.ranker, **options) if booster and served == RANKER else None
     metrics = _metrics(judged, lists, served=served, window=window, seed=settings.seed)
-    metrics |= {"held_out": held_out, "trees": trees, "n_training_users": len(training.persons), "importance": ranker.importance(final) if final else {}}
+    metrics |= {
+        "held_out": held_out,
+        "trees": trees,
+        "n_training_users": len(training.persons),
+        "n_stopping_users": len(stopping.persons),
+        "importance": ranker.importance(final) if final else {},
+    }
     order = Order(booster if final else None, served if served in frame.SINGLE else None, weights, settings.ranker.max_candidates)
     return Outcome(ranker.to_text(final) if final else None, served, window, weights, metrics, notes, order)
+
+
+def validated(connection: "duckdb.DuckDBPyConnection", past: Past, settings: "Settings", *, threads: int) -> dict[str, float]:
+    """nDCG@10 of the ranker on a part of the slice's persons that it has not seen, neither to learn nor to stop: "ndcg@10", beside "fusion" and "n_users".
+
+    Where too few persons have hits for a ranker, the fusion's figure stands for it. Only the sources' weights in the fusion are of all persons.
+    """
+    import numpy as np
+
+    part = slice_of(connection, past, settings)
+    share = np.array([_share_of(person, "validation", settings.seed) for person in past.persons])
+    unseen, stops = share < VALIDATION_SHARE, share >= 1 - HELD_OUT_SHARE
+    of_row = part.rows.person
+    teaching, stopping = (part.rows.only(persons[of_row]) for persons in (~(unseen | stops), stops))
+    booster = ranker.train(teaching, stopping, settings.ranker, seed=settings.seed, threads=threads)
+    fusion = part.quality(part.lists[FUSION].hits, unseen)
+    reached = part.quality(_with_ranker(part, booster, threads)[RANKER].hits, unseen) if booster else fusion
+    return {METRIC: reached, FUSION: fusion, "n_users": int(unseen.sum())}
 
 
 def slice_of(connection: "duckdb.DuckDBPyConnection", past: Past, settings: "Settings", *, weights: Mapping[str, float] | None = None) -> Slice:
@@ -131,13 +165,12 @@ def slice_of(connection: "duckdb.DuckDBPyConnection", past: Past, settings: "Set
     counts = connection.execute("SELECT p, count(*) AS n FROM label GROUP BY p ORDER BY p").fetchnumpy()
     n_relevant = np.zeros(len(past.persons), dtype=np.int64)
     n_relevant[counts["p"]] = counts["n"]
-    held_out = np.array([_is_held_out(person, settings.seed) for person in past.persons], dtype=bool)
     lists = {name: _lists(connection, query, len(past.persons)) for name, query in _single_queries(past).items()}
     weights = weights or _qualities(lists, n_relevant)
     framed = partial(frame.frame, first=0, last=len(past.persons), keep=settings.ranker.max_candidates, weights=weights)
     lists[FUSION] = _lists(connection, top(evaluation.DEPTH)(framed(features=False)), len(past.persons))
     [(n_items,)] = connection.execute("SELECT count(*) FROM item WHERE is_listable").fetchall()
-    return Slice(n_relevant, held_out, n_items, _rows(connection, framed()), weights, lists)
+    return Slice(n_relevant, n_items, _rows(connection, framed()), weights, lists)
 
 
 def choose(held_out: Mapping[str, float], judged: Mapping[str, float]) -> tuple[str, list[str]]:
@@ -222,5 +255,6 @@ def _lists(connection: "duckdb.DuckDBPyConnection", query: str, n_persons: int) 
     return Lists(evaluation.hit_matrix(shown["p"], shown["rank"], shown["is_hit"], n_persons=n_persons), len(np.unique(shown["i"])))
 
 
-def _is_held_out(person: str, seed: int) -> bool:
-    return int(md5(f"held-out {seed} {person}".encode(), usedforsecurity=False).hexdigest()[:8], 16) < HELD_OUT_SHARE * 2**32
+def _share_of(person: str, use: str, seed: int) -> float:
+    """A number in [0, 1) that follows from the person, what it is used for, and the seed."""
+    return int(md5(f"{use} {seed} {person}".encode(), usedforsecurity=False).hexdigest()[:8], 16) / 2**32

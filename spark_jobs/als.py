@@ -1,9 +1,10 @@
 """Implicit-feedback matrix factorisation by alternating least squares.
 
-Model: Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Datasets" (ICDM 2008). Solver: Takacs, Pilaszy & Tikk,
-"Applications of the Conjugate Gradient Method for Implicit Feedback Collaborative Filtering" (RecSys 2011), three steps a row, by
-the native kernels of the library `implicit`. Spark hands them out: the factors of the other side are broadcast, and each task
-solves its block of rows. Spark's own ALS takes some ten times as long.
+Model: Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Datasets" (ICDM 2008), with a regularisation that follows the
+frequency of each row (Rendle, Krichene, Zhang & Koren, "Revisiting the Performance of iALS on Item Recommendation Benchmarks", RecSys 2022).
+Solver: Takacs, Pilaszy & Tikk, "Applications of the Conjugate Gradient Method for Implicit Feedback Collaborative Filtering" (RecSys 2011), three
+steps a row, by the native kernels of the library `implicit`. Spark hands them out: the factors of the other side are broadcast, and each
+task solves its block of rows. `fit_mllib` is Spark's own ALS, which takes some ten times as long.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from models.recommenders.als import Als, solve, with_regularisation
 from spark_jobs.interactions import Block, Interactions, read_blocks
 from spark_jobs.ranking import DIGITS, RANKED_SCHEMA, best_per_row
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 INITIAL_SCALE = 0.01
 TOP_ROWS = 1024  # persons scored at once; blocks are cut by it, so that a score does not depend on the block
 SOLVED_SCHEMA = "start int, factors binary"
+CHECKPOINT_ROUNDS = 2  # MLlib's plan grows with every round, until the JVM's stack overflows and the JVM ends
+RATINGS_SCHEMA = "person int, item int, rating float"
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Factors:
 
 @dataclass(frozen=True)
 class Confidence:
-    """c = 1 + alpha * log(1 + r) * decay: the paper's logarithmic form, as counts are heavy-tailed, times the fading of old interactions.
+    """r sums the weights of the pair's events, which follow from their types: what a purchase weighs is the source's to say (config/sources). c = 1 + alpha * log(1 + r) * decay: the paper's logarithmic form, as counts are heavy-tailed, times the fading of old interactions.
 
     `half_life_days`: after so many days an interaction counts half; None: it never fades. What has faded counts as seen, not as liked less.
     """
@@ -50,15 +54,33 @@ class Confidence:
         return (1.0 + self.alpha * np.log1p(block.weights) * decay).astype(np.float32)
 
 
-def fit(interactions: Interactions, *, factors: int, iterations: int, regularisation: float, confidence: Confidence, seed: int) -> Factors:
-    """The factors after `iterations` rounds, from small random ones that follow from the seed and the order of the ids."""
+def fit(interactions: Interactions, *, factors: int, iterations: int, regularisation: float, nu: float, confidence: Confidence, seed: int) -> Factors:
+    """The factors after `iterations` rounds, from small random ones that follow from the seed and the order of the ids.
+
+    `regularisation` and `nu` are lambda and nu of models.recommenders.als: nu 0 regularises all rows alike. Who or what nobody came to has zeros.
+    """
     random = np.random.default_rng(seed)
     persons = random.random((len(interactions.person_ids), factors), dtype=np.float32) * np.float32(INITIAL_SCALE)
     items = random.random((len(interactions.item_ids), factors), dtype=np.float32) * np.float32(INITIAL_SCALE)
+    model = Als(factors=factors, regularisation=regularisation, alpha=confidence.alpha, nu=nu)
     for _ in range(iterations):
-        persons = _solve(interactions.by_person, persons, items, regularisation, confidence)
-        items = _solve(interactions.by_item, items, persons, regularisation, confidence)
+        persons = _solve(interactions.by_person, persons, items, model, confidence)
+        items = _solve(interactions.by_item, items, persons, model, confidence)
     return Factors(persons, items)
+
+
+def fit_mllib(interactions: Interactions, *, factors: int, iterations: int, regularisation: float, confidence: Confidence, seed: int) -> Factors:
+    """The same model by Spark MLlib, which regularises by the number of the row's interactions alone, what was not seen left out, and has no nu."""
+    from pyspark.ml.recommendation import ALS
+
+    cells = interactions.by_person.mapInArrow(partial(_ratings, confidence=confidence), RATINGS_SCHEMA)
+    made = ALS(rank=factors, maxIter=iterations, regParam=regularisation * confidence.alpha, alpha=confidence.alpha, implicitPrefs=True, seed=seed)
+    made = made.setUserCol("person").setItemCol("item").setCheckpointInterval(CHECKPOINT_ROUNDS)
+    empty = (np.zeros((len(ids), factors), dtype=np.float32) for ids in (interactions.person_ids, interactions.item_ids))
+    if not len(interactions.person_ids):
+        return Factors(*empty)
+    fitted = made.fit(cells)
+    return Factors(*(_filled(values, found.toArrow()) for values, found in zip(empty, (fitted.userFactors, fitted.itemFactors), strict=True)))
 
 
 def recommend(interactions: Interactions, fitted: Factors, *, per_person: int, eligible: np.ndarray, wanted: np.ndarray | None = None) -> pa.Table:
@@ -74,9 +96,9 @@ def recommend(interactions: Interactions, fitted: Factors, *, per_person: int, e
     return ranked
 
 
-def _solve(blocks: "DataFrame", old: np.ndarray, other: np.ndarray, regularisation: float, confidence: Confidence) -> np.ndarray:
+def _solve(blocks: "DataFrame", old: np.ndarray, other: np.ndarray, model: Als, confidence: Confidence) -> np.ndarray:
     shared = blocks.sparkSession.sparkContext.broadcast((old, other))
-    solved = blocks.mapInArrow(partial(_solve_blocks, shared=shared, regularisation=regularisation, confidence=confidence), SOLVED_SCHEMA).toArrow()
+    solved = blocks.mapInArrow(partial(_solve_blocks, shared=shared, model=model, confidence=confidence), SOLVED_SCHEMA).toArrow()
     new = np.empty_like(old)
     for start, factors in zip(solved.column("start").to_pylist(), solved.column("factors"), strict=True):
         rows = np.frombuffer(factors.as_buffer(), np.float32).reshape(-1, old.shape[1])
@@ -86,15 +108,28 @@ def _solve(blocks: "DataFrame", old: np.ndarray, other: np.ndarray, regularisati
 
 
 def _solve_blocks(
-    batches: Iterator[pa.RecordBatch], *, shared: "Broadcast[tuple[np.ndarray, np.ndarray]]", regularisation: float, confidence: Confidence
+    batches: Iterator[pa.RecordBatch], *, shared: "Broadcast[tuple[np.ndarray, np.ndarray]]", model: Als, confidence: Confidence
 ) -> Iterator[pa.RecordBatch]:
-    from implicit.cpu._als import least_squares_cg
-
     old, other = shared.value
     for block in read_blocks(batches):
         rows = old[block.start : block.start + block.n_rows].copy()
-        least_squares_cg(block.matrix(confidence.of(block), len(other)), rows, other, regularisation, num_threads=1)
+        cells = block.matrix(confidence.of(block), len(other))
+        solve(with_regularisation(cells, model.strengths(cells), model.factors), rows, other, threads=1)
+        rows[np.diff(block.indptr) == 0] = 0.0  # what the solver leaves of the first draw
         yield pa.record_batch({"start": pa.array([block.start], pa.int32()), "factors": pa.array([rows.tobytes()], pa.binary())})
+
+
+def _ratings(batches: Iterator[pa.RecordBatch], *, confidence: Confidence) -> Iterator[pa.RecordBatch]:
+    """MLlib's confidence is 1 + alpha * rating."""
+    for block in read_blocks(batches):
+        rating = (confidence.of(block) - 1.0) / np.float32(confidence.alpha)
+        yield pa.record_batch({"person": pa.array(block.rows + np.int32(block.start)), "item": pa.array(block.columns), "rating": pa.array(rating)})
+
+
+def _filled(values: np.ndarray, found: pa.Table) -> np.ndarray:
+    """`values` with the rows that MLlib found."""
+    values[found.column("id").to_numpy()] = found.column("features").combine_chunks().flatten().to_numpy().reshape(-1, values.shape[1])
+    return values
 
 
 def _recommend_blocks(

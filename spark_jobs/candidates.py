@@ -1,33 +1,32 @@
-"""The candidate lists of one as-of date: matrix factorisation and item-to-item, fitted on what happened before its end."""
+"""The candidate lists of one as-of date: every source that is switched on, fitted on what happened before its end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dawnlist.lake import DataFile, Lake
-from spark_jobs import als, item_to_item
-from spark_jobs.interactions import Hidden, Interactions, build, numbers_of, pairs_until
+from spark_jobs import item_to_item
+from spark_jobs.interactions import NO_IDS, Hidden, Interactions, build, numbers_of, pairs_until
+from spark_jobs.sources import SOURCES, Past, named
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from dawnlist.settings import Settings
 
-SOURCE = "item_to_item"
+NOTHING = pa.table({})
 
 
 def run(
     spark: "SparkSession",
     settings: "Settings",
     *,
-    interactions: Sequence[Path],
-    items: Sequence[Path],
+    marts: Mapping[str, Sequence[Path]],
     as_of: date,
     tables: Lake,
     run_id: str,
@@ -35,22 +34,50 @@ def run(
     exclude_bought: bool,
     persons: Sequence[str] | None = None,
 ) -> dict[str, int]:
-    """Fit both models at the end of `as_of` and commit their tables to `tables`, in place of what they had for that date.
+    """Fit the sources of candidates.sources at the end of `as_of` and commit their tables to `tables`, in place of what they had for that date.
 
-    interactions, items: Parquet files of fct_interactions and dim_items. Blocked and unavailable items, and items that dim_items does
+    marts: Parquet files of the marts that the sources need. Blocked and unavailable items, and items that dim_items does
     not have, are never proposed; with `exclude_bought` neither is what the person has bought, with `exclude_seen` anything that the
-    person has interacted with. All persons train the models; `persons` restricts who gets candidates. Returns the rows per table.
+    person has interacted with. All persons train the models; `persons` restricts who gets candidates. Returns the rows per table; the
+    tables of sources that are switched off have none.
     """
     hide: Hidden = "seen" if exclude_seen else "bought" if exclude_bought else "nothing"
-    events = spark.read.parquet(*(str(path) for path in interactions))
-    matrix = build(spark, pairs_until(events, as_of), hide=hide)
-    eligible = numbers_of(matrix.item_ids, proposable(items))
-    wanted = None if persons is None else numbers_of(matrix.person_ids, pa.array(persons, pa.string()))
-    newest = item_to_item.newest(matrix, max_items=settings.candidates.max_items_per_user)
-    half_life = settings.candidates.half_life_days or item_to_item.half_life(newest)
-    made = _item_to_item_tables(spark, settings, matrix, newest, eligible, wanted, half_life)
-    made |= _als_tables(settings, matrix, eligible, wanted, half_life)
+    past = _past(spark, settings, marts, as_of, hide, persons)
+    made: dict[str, pa.Table] = {}
+    for source in SOURCES:
+        is_on = source.name in settings.candidates.sources
+        fitted = source.fit(past) if is_on else None
+        made[source.table] = _candidates(source.recommend(past, fitted), past.matrix) if is_on else NOTHING
+        made |= {name: keep(past, fitted) if is_on else NOTHING for name, keep in source.keeps.items()}
     return _publish(tables, made, as_of, run_id)
+
+
+def _past(spark: "SparkSession", settings: "Settings", marts: Mapping[str, Sequence[Path]], as_of: date, hide: Hidden, persons: Sequence[str] | None) -> Past:
+    options = settings.candidates
+    events = spark.read.parquet(*(str(path) for path in marts["fct_interactions"]))
+    content = _content_until(spark, marts["feat_item_content"], as_of) if "content" in options.sources else None
+    known = NO_IDS if content is None else content.select("item_id").toArrow().column("item_id").combine_chunks().cast(pa.string())
+    matrix = build(spark, pairs_until(events, as_of), hide=hide, items=known)
+    newest = item_to_item.newest(matrix, max_items=options.max_items_per_user)
+    return Past(
+        spark=spark,
+        options=options,
+        seed=settings.seed,
+        matrix=matrix,
+        newest=newest,
+        half_life=options.half_life_days or item_to_item.half_life(newest),
+        content=content,
+        eligible=numbers_of(matrix.item_ids, proposable(marts["dim_items"])),
+        wanted=None if persons is None else numbers_of(matrix.person_ids, pa.array(persons, pa.string())),
+    )
+
+
+def _content_until(spark: "SparkSession", files: Sequence[Path], as_of: date) -> "DataFrame | None":
+    """The words of the items as of the date; None where there is no catalogue."""
+    if not files:
+        return None
+    read = spark.read.parquet(*(str(path) for path in files))
+    return read.where(read["feature_date"] == as_of).select("item_id", "content")
 
 
 def proposable(items: Sequence[Path]) -> pa.Array:
@@ -65,66 +92,10 @@ def proposable(items: Sequence[Path]) -> pa.Array:
     return pa.array(table.filter(shown).column("item_id").to_pylist(), pa.string())
 
 
-def _item_to_item_tables(
-    spark: "SparkSession",
-    settings: "Settings",
-    matrix: Interactions,
-    newest: pa.Table,
-    eligible: np.ndarray,
-    wanted: np.ndarray | None,
-    half_life: float | None,
-) -> dict[str, pa.Table]:
-    options = settings.candidates
-    similar = item_to_item.similar(
-        spark,
-        newest,
-        n_items=len(matrix.item_ids),
-        per_item=options.similar_items,
-        eligible=eligible,
-        half_life_days=half_life,
-        shrinkage=options.similarity_shrinkage,
-    )
-    listed = item_to_item.recommend(matrix, similar, per_person=options.per_source, wanted=wanted)
-    neighbours = {
-        "item_id": _named(similar.column("row"), matrix.item_ids),
-        "rank": similar.column("rank"),
-        "similar_item_id": _named(similar.column("item"), matrix.item_ids),
-        "score": similar.column("score"),
-        "source": pa.array([SOURCE] * similar.num_rows, pa.string()),
-    }
-    return {"similar_items": pa.table(neighbours), "candidates_item_to_item": _candidates(listed, matrix)}
-
-
-def _als_tables(settings: "Settings", matrix: Interactions, eligible: np.ndarray, wanted: np.ndarray | None, half_life: float | None) -> dict[str, pa.Table]:
-    options = settings.candidates
-    fitted = als.fit(
-        matrix,
-        factors=options.als_factors,
-        iterations=options.als_iterations,
-        regularisation=options.als_regularisation,
-        confidence=als.Confidence(options.als_alpha, half_life),
-        seed=settings.seed,
-    )
-    return {
-        "candidates_als": _candidates(als.recommend(matrix, fitted, per_person=options.per_source, eligible=eligible, wanted=wanted), matrix),
-        "als_user_factors": pa.table({"person_id": matrix.person_ids, "factors": _lists(fitted.persons)}),
-        "als_item_factors": pa.table({"item_id": matrix.item_ids, "factors": _lists(fitted.items)}),
-    }
-
-
 def _candidates(ranked: pa.Table, matrix: Interactions) -> pa.Table:
     ranked = ranked.sort_by([("row", "ascending"), ("rank", "ascending")])
-    person, item = _named(ranked.column("row"), matrix.person_ids), _named(ranked.column("item"), matrix.item_ids)
+    person, item = named(ranked.column("row"), matrix.person_ids), named(ranked.column("item"), matrix.item_ids)
     return pa.table({"person_id": person, "item_id": item, "score": ranked.column("score"), "rank": ranked.column("rank")})
-
-
-def _named(numbers: pa.ChunkedArray, ids: pa.Array) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(numbers.combine_chunks().cast(pa.int32()), ids)
-
-
-def _lists(factors: np.ndarray) -> pa.Array:
-    offsets = np.arange(len(factors) + 1, dtype=np.int32) * factors.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(factors.ravel()))
 
 
 def _publish(tables: Lake, made: dict[str, pa.Table], as_of: date, run_id: str) -> dict[str, int]:

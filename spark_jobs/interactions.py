@@ -25,6 +25,7 @@ BLOCK_COLUMNS = {"indptr": np.int32, "columns": np.int32, "weights": np.float64,
 BLOCK_SCHEMA = "start int, " + ", ".join(f"{name} binary" for name in BLOCK_COLUMNS)
 
 Hidden = Literal["nothing", "bought", "seen"]
+NO_IDS = pa.array([], pa.string())
 
 
 @dataclass(frozen=True)
@@ -87,16 +88,22 @@ def pairs_until(events: "DataFrame", as_of: date) -> "DataFrame":
     )
 
 
-def build(spark: "SparkSession", pairs: "DataFrame", *, hide: Hidden) -> Interactions:
-    """Number the persons and items of `pairs` (see `pairs_until`) and cut the matrix into blocks; `hide` says which cells are never proposed."""
+def build(spark: "SparkSession", pairs: "DataFrame", *, hide: Hidden, items: pa.Array = NO_IDS) -> Interactions:
+    """Number the persons and items of `pairs` (see `pairs_until`) and cut the matrix into blocks; `hide` says which cells are never proposed.
+
+    `items`: ids that get a number though nobody has come to them yet.
+    """
     table = pairs.toArrow()
-    persons, person = _numbered(table.column("person_id"))
-    items, item = _numbered(table.column("item_id"))
+    persons = _sorted(table.column("person_id"))
+    item_ids = _sorted(pa.chunked_array([*table.column("item_id").cast(pa.string()).chunks, items], pa.string()))
+    person, item = (
+        pc.index_in(table.column(name).cast(pa.string()), value_set=ids).to_numpy() for name, ids in (("person_id", persons), ("item_id", item_ids))
+    )
     weight, age = (table.column(name).to_numpy() for name in ("weight", "age_days"))
     hidden = table.column("is_bought").to_numpy() if hide == "bought" else np.full(len(person), hide == "seen")
     by_person = _blocks(spark, person, item, (weight, age, hidden), len(persons))
-    by_item = _blocks(spark, item, person, (weight, age, hidden), len(items))
-    return Interactions(persons, items, by_person, by_item)
+    by_item = _blocks(spark, item, person, (weight, age, hidden), len(item_ids))
+    return Interactions(persons, item_ids, by_person, by_item)
 
 
 def read_blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[Block]:
@@ -112,11 +119,10 @@ def numbers_of(ids: pa.Array, wanted: pa.Array) -> np.ndarray:
     return np.unique(found.drop_null().to_numpy(zero_copy_only=False)).astype(np.int64)
 
 
-def _numbered(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
-    """The different ids, sorted by their bytes, and the place of each row's id among them."""
+def _sorted(column: pa.ChunkedArray) -> pa.Array:
+    """The different ids, sorted by their bytes."""
     ids = pc.unique(column).cast(pa.string())
-    ids = ids.take(pc.sort_indices(ids))
-    return ids, pc.index_in(column.cast(pa.string()), value_set=ids).to_numpy()
+    return ids.take(pc.sort_indices(ids))
 
 
 def _blocks(spark: "SparkSession", row: np.ndarray, column: np.ndarray, values: tuple[np.ndarray, ...], n_rows: int) -> "DataFrame":

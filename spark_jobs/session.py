@@ -156,6 +156,7 @@ def _configuration(settings: "Settings", folder: Path) -> "SparkConf":
         "spark.driver.maxResultSize": "0",
         "spark.driver.extraJavaOptions": f'-Dlog4j2.configurationFile="{LOG4J.as_uri()}" -Djava.io.tmpdir="{folder}" {JVM_OPTIONS}',
         "spark.local.dir": str(folder),
+        "spark.checkpoint.dir": str(folder / "checkpoints"),
         "spark.sql.warehouse.dir": (folder / "warehouse").as_uri(),
         "spark.sql.artifact.root.dir": str(folder / "artifacts"),
         "spark.sql.session.timeZone": "UTC",

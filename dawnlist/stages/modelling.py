@@ -30,14 +30,19 @@ def inputs_of(tables: Snapshot, as_of: date) -> Inputs:
     return Inputs(files | {table: tables.files(table, since=as_of, until=as_of + DAY) for table in CANDIDATES})
 
 
-def make_candidates(settings: Settings, tables: Lake, cuts: Mapping[Cut, Sequence[str] | None], *, run_id: str) -> dict[str, int]:
-    """Write the candidates of each cut for its persons (None: everybody; none for nobody) into the night. Returns rows per table, summed over the cuts."""
+def make_candidates(
+    settings: Settings, tables: Lake, cuts: Mapping[Cut, Sequence[str] | None], *, run_id: str, marts: "Mapping[str, Sequence[Path]] | None" = None
+) -> dict[str, int]:
+    """Write the candidates of each cut for its persons (None: everybody; none for nobody) into `tables`. Returns rows per table, summed over the cuts.
+
+    marts: the files of the marts; default: those in `tables`, which are then a night's.
+    """
     from spark_jobs import candidates
     from spark_jobs.session import session
 
     wanted = {cut: persons for cut, persons in cuts.items() if persons is None or persons}
     snapshot = tables.snapshot()
-    marts = {name: snapshot.require(name, stage="transform") for name in ("fct_interactions", "dim_items")}
+    marts = marts or {name: snapshot.require(name, stage="transform") for name in MARTS}
     counts: dict[str, int] = {}
     if not wanted or not marts["fct_interactions"]:
         return counts
@@ -46,8 +51,7 @@ def make_candidates(settings: Settings, tables: Lake, cuts: Mapping[Cut, Sequenc
             found = candidates.run(
                 spark,
                 settings,
-                interactions=marts["fct_interactions"],
-                items=marts["dim_items"],
+                marts=marts,
                 as_of=cut.as_of,
                 tables=tables,
                 run_id=run_id,

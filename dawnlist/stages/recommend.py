@@ -4,7 +4,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from dawnlist import validation
+from dawnlist import tuned, validation
 from dawnlist.data_docs import build_docs
 from dawnlist.duck import connect
 from dawnlist.errors import MissingInputError
@@ -33,6 +33,7 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     started = time.monotonic()
     night = Night.load(settings, interval.run_date)
     model = registry.load(settings.models_dir, _version(settings, night))
+    settings = tuned.as_trained(settings, model.metadata)
     order = lists.Order.of(model, keep=settings.ranker.max_candidates)
     cut = cut_of(settings, night.run_date, horizons_back=0)
     counts = make_candidates(settings, night.tables, {cut: None}, run_id=run_id)

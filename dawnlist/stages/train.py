@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from dawnlist import tracking
+from dawnlist import tracking, tuned
 from dawnlist.duck import connect
 from dawnlist.errors import MissingInputError
 from dawnlist.files import write_json
@@ -15,11 +15,11 @@ from dawnlist.settings import Settings
 from dawnlist.stages.base import DAY, Interval, Night, StageResult
 from dawnlist.stages.champion import decide, usable
 from dawnlist.stages.modelling import POINTER, cut_of, inputs_of, make_candidates, threads_of
-from models import aliases, drift, frame, promotion, ranker, registry
+from models import aliases, drift, frame, outcomes, promotion, ranker, registry
 from models.frame import FEATURES
 from models.inputs import MARTS, Cut, judged_persons, sampled_persons
 from models.lists import Order
-from models.training import Outcome, Past, learn
+from models.training import Outcome, Past, learn, parted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -37,11 +37,24 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     night = Night.load(settings, interval.run_date)
     result = StageResult(STAGE, interval.key)
     version = _champion(settings, night, result) if night.training is None else _trained(settings, night, result, run_id=run_id)
+    n_scored = _score_outcomes(settings, night, registry.load(settings.models_dir, version), run_id=run_id)
     write_json(settings.night_dir(night.run_date) / POINTER, {"version": version})
+    result.counts["outcome_scores"] = n_scored
     result.paths = [str(settings.models_dir / version)]
     result.metrics |= {"model_version": version, "training": night.training}
     result.seconds = time.monotonic() - started
     return result
+
+
+def _score_outcomes(settings: Settings, night: Night, model: registry.Model, *, run_id: str) -> int:
+    """Who will buy or be lost, by the night's version, as of the run date, into the night's table outcome_scores. Returns its rows; none where the version has no such model."""
+    cut = cut_of(settings, night.run_date, horizons_back=0)
+    file = None
+    if outcomes.CALIBRATIONS in model.texts:
+        with connect(settings) as connection:
+            outcomes.create_scores(connection, inputs_of(night.tables.snapshot(), cut.as_of), cut, model.texts, threads=threads_of(settings))
+            file = night.tables.write(connection, outcomes.TABLE, outcomes.scores(cut, model.version))
+    return night.tables.commit({outcomes.TABLE: [file] if file else []}, run_id=run_id).rows(outcomes.TABLE)
 
 
 def _champion(settings: Settings, night: Night, result: StageResult) -> str:
@@ -62,10 +75,11 @@ def _trained(settings: Settings, night: Night, result: StageResult, *, run_id: s
 
     Features end at a cut, labels lie in the window after it: two windows before the run date for training, one for evaluation.
     """
+    settings = tuned.applied(settings)
     tables = night.tables.snapshot()
     training, judging = (cut_of(settings, night.run_date, horizons_back=back) for back in (2, 1))
     persons = _persons(settings, tables, training, judging)
-    _require_features(settings, tables, persons, night)
+    require_features(settings, tables, persons, night)
     with connect(settings) as connection:
         sample = sampled_persons(connection, inputs_of(tables, judging.as_of), judging, limit=settings.drift.sample_users)
     wanted = {training: persons[training], judging: sorted({*persons[judging], *sample})}
@@ -74,24 +88,31 @@ def _trained(settings: Settings, night: Night, result: StageResult, *, run_id: s
     before = aliases.read(settings.models_dir).incumbent_of(night.run_date)
     incumbent = usable(settings, before)
     with connect(settings) as connection:
-        past, recent = (Past(inputs_of(tables, cut.as_of), cut, persons[cut]) for cut in (training, judging))
-        outcome = learn(connection, past, recent, settings, threads=threads_of(settings))
+        stopping, judges = parted(persons[judging], settings.seed)
+        past, later, recent = (
+            Past(inputs_of(tables, cut.as_of), cut, some) for cut, some in ((training, persons[training]), (judging, stopping), (judging, judges))
+        )
+        outcome = learn(connection, past, later, recent, settings, threads=threads_of(settings))
         verdict = _verdict(connection, settings, recent, outcome, incumbent)
         texts = {name: text for name, text in ((registry.RANKER, outcome.ranker), (registry.JUDGED, outcome.judged_ranker)) if text}
+        foreseen = outcomes.learn(
+            connection, (past.inputs, training), (recent.inputs, judging), settings.ranker, seed=settings.seed, threads=threads_of(settings)
+        )
+        texts |= foreseen.texts
         if outcome.ranker:
             texts[registry.REFERENCE] = _reference(connection, settings, Past(recent.inputs, judging, sample), outcome)
     factors = tables.files("als_item_factors", since=judging.as_of, until=judging.as_of + DAY)
     kept = {registry.ITEM_FACTORS: factors[0]} if factors else {}
-    metadata = _metadata(settings, tables, training, judging, outcome)
+    metadata = _metadata(settings, tables, training, judging, outcome) | {"outcomes": foreseen.metrics}
     version = registry.save(settings.models_dir, night.run_date, texts, metadata, tables=kept)
     decision = decide(settings, night, version, before, verdict, run_id=run_id)
     tags = {"decision": decision.action, "reason": decision.reason, "champion_before": str(before), "training": str(night.training), "run_id": run_id}
     unlogged = tracking.log(settings, version, metadata, tags)
     result.rows_in, result.rows_out = tables.rows("fct_interactions"), sum(result.counts.values())
-    result.metrics = outcome.metrics | {"cuts": {"training": str(training.as_of), "evaluation": str(judging.as_of)}}
+    result.metrics = outcome.metrics | {"outcomes": foreseen.metrics, "cuts": {"training": str(training.as_of), "evaluation": str(judging.as_of)}}
     result.metrics |= {"decision": decision.action, "decision_reason": decision.reason, "checks": decision.checks, "challenger": version}
     outcome_words = "promoted" if decision.after == version else "not promoted"
-    result.notes += [f"trained: {night.training}", *outcome.notes, f"{version} was {outcome_words}: {decision.reason}", *unlogged]
+    result.notes += [f"trained: {night.training}", *outcome.notes, *foreseen.notes, f"{version} was {outcome_words}: {decision.reason}", *unlogged]
     return str(decision.after)
 
 
@@ -113,7 +134,7 @@ def _reference(connection: "DuckDBPyConnection", settings: Settings, past: Past,
     return json.dumps(drift.reference(values, n_persons=len(past.persons)), sort_keys=True) + "\n"
 
 
-def _require_features(settings: Settings, tables: Snapshot, persons: Mapping[Cut, Sequence[str]], night: Night) -> None:
+def require_features(settings: Settings, tables: Snapshot, persons: Mapping[Cut, Sequence[str]], night: Night) -> None:
     """Whoever is judged at a cut has features of it, unless the night was transformed before it was to train."""
     with connect(settings) as connection:
         for cut in (cut for cut, judged in persons.items() if judged):

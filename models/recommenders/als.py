@@ -79,7 +79,7 @@ def with_regularisation(confidence: csr_matrix, strengths: Floats, factors: int)
     return hstack([confidence, own], format="csr")
 
 
-def solve(confidence: csr_matrix, rows: Floats, other: Floats, *, steps: int = CG_STEPS) -> None:
-    """One half-step: `rows` go towards the best factors for the fixed `other`, in place. The confidence is that of `with_regularisation`."""
+def solve(confidence: csr_matrix, rows: Floats, other: Floats, *, steps: int = CG_STEPS, threads: int = 0) -> None:
+    """One half-step: `rows` go towards the best factors for the fixed `other`, in place. The confidence is that of `with_regularisation`; `threads` 0: all cores."""
     others = np.concatenate([other, np.eye(other.shape[1], dtype=np.float32)])
-    least_squares_cg(confidence, rows, others, 0.0, cg_steps=steps)
+    least_squares_cg(confidence, rows, others, 0.0, num_threads=threads, cg_steps=steps)

@@ -34,6 +34,17 @@ class ItemToItem:
 
 
 @dataclass(frozen=True)
+class Product:
+    """What neighbours are chosen by: left @ right (item by item), cell (r, c) divided by rows[r] * columns[c] + shrinkage; what is divided by 0 has nothing."""
+
+    left: csr_matrix
+    right: csr_matrix
+    rows: Floats
+    columns: Floats
+    shrinkage: float = 0.0
+
+
+@dataclass(frozen=True)
 class Rp3Beta:
     """Three random steps user -> item -> user -> item, probabilities to the power `alpha`, over the item's popularity to the power `beta`."""
 
@@ -44,12 +55,14 @@ class Rp3Beta:
 
     def fit(self, events: Events, *, seed: int) -> ItemToItem:
         """Exact; nothing is drawn."""
+        return ItemToItem(events.matrix(power=0, half_life=self.half_life), nearest(self.product(events), per_item=self.neighbours))
+
+    def product(self, events: Events) -> Product:
+        """Two of the steps, item -> user -> item, over the popularity of where they end."""
         seen = events.seen
         by_item, by_user = _probabilities(seen.T.tocsr()), _probabilities(seen)
         by_item.data, by_user.data = by_item.data**self.alpha, by_user.data**self.alpha
-        popularity = np.asarray(seen.sum(axis=0)).ravel() ** self.beta
-        found = nearest(by_item, by_user, rows=np.ones(events.n_items), columns=popularity, per_item=self.neighbours)
-        return ItemToItem(events.matrix(power=0, half_life=self.half_life), found)
+        return Product(by_item, by_user, np.ones(events.n_items), np.asarray(seen.sum(axis=0)).ravel() ** self.beta)
 
 
 @dataclass(frozen=True)
@@ -63,52 +76,56 @@ class ItemKnn:
 
     def fit(self, events: Events, *, seed: int) -> ItemToItem:
         """Exact; nothing is drawn."""
+        return ItemToItem(events.matrix(power=0, half_life=self.half_life), nearest(self.product(events), per_item=self.neighbours))
+
+    def product(self, events: Events) -> Product:
+        """The shrunk cosine of the items' columns."""
         weights = _bm25(events.seen) if self.weighting == "bm25" else events.seen
-        norms = np.sqrt(np.asarray(weights.power(2).sum(axis=0)).ravel())
-        found = nearest(weights.T.tocsr(), weights, rows=norms, columns=norms, shrinkage=self.shrinkage, per_item=self.neighbours)
-        return ItemToItem(events.matrix(power=0, half_life=self.half_life), found)
+        norms = _norms(weights)
+        return Product(weights.T.tocsr(), weights, norms, norms, self.shrinkage)
 
 
 @dataclass(frozen=True)
 class CoVisitation:
-    """What people who came to the person's last items came to, lately: both fade. `balance` 0 prefers what is taken most, 1 is the cosine."""
+    """What people who came to the person's last items came to, lately: both fade. `balance` 0 prefers what is taken most, 1 is the cosine, which
+    `shrinkage` lowers where few people support it. `half_life` None: what people came to does not fade.
+    """
 
-    half_life: float = 30.0
+    half_life: float | None = 30.0
     last: int = 10
     decay: float = 0.9
     balance: float = 0.5
     neighbours: int = 200
+    shrinkage: float = 0.0
 
     def fit(self, events: Events, *, seed: int) -> ItemToItem:
         """Exact; needs times."""
+        return ItemToItem(_last(events, self.last, self.decay), nearest(self.product(events), per_item=self.neighbours))
+
+    def product(self, events: Events) -> Product:
+        """Who came to both, faded; the more items somebody has, the less each says."""
         weights = events.matrix(power=0, half_life=self.half_life)
         weights.data = np.maximum(weights.data, np.float32(FLOOR))
         degrees = np.diff(events.seen.indptr)
         weights = (diags(1.0 / np.sqrt(np.log2(1.0 + np.maximum(degrees, 1)))) @ weights).tocsr()
-        norms = np.sqrt(np.asarray(weights.power(2).sum(axis=0)).ravel())
-        found = nearest(weights.T.tocsr(), weights, rows=norms, columns=norms**self.balance, per_item=self.neighbours)
-        return ItemToItem(_last(events, self.last, self.decay), found)
+        norms = _norms(weights)
+        return Product(weights.T.tocsr(), weights, norms, norms**self.balance, self.shrinkage)
 
 
-def nearest(left: csr_matrix, right: csr_matrix, *, per_item: int, rows: Floats, columns: Floats, shrinkage: float = 0.0) -> csr_matrix:
-    """The `per_item` largest positive cells off the diagonal of each row of left @ right, after cell (r, c) was divided by rows[r] * columns[c] + shrinkage.
-
-    Rows and columns that are divided by 0 have nothing.
-    """
-    n_items = left.shape[0]
+def nearest(product: Product, *, per_item: int) -> csr_matrix:
+    """The `per_item` largest positive cells off the diagonal of each row of the product."""
+    n_items = product.left.shape[0]
     step = max(1, PRODUCT_CELLS // max(n_items, 1))
     starts = range(0, n_items, step)
     with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(
-            lambda start: _nearest_rows(left[start : start + step], right, start, per_item, rows[start : start + step], columns, shrinkage), starts
-        )
+        found = pool.map(lambda start: _nearest_rows(product, start, start + step, per_item), starts)
         return vstack(list(found), format="csr")
 
 
-def _nearest_rows(left: csr_matrix, right: csr_matrix, start: int, per_item: int, rows: Floats, columns: Floats, shrinkage: float) -> csr_matrix:
-    values = (left @ right).toarray().astype(np.float32, copy=False)
-    divisor = np.outer(rows, columns).astype(np.float32)
-    divisor += np.float32(shrinkage)
+def _nearest_rows(product: Product, start: int, end: int, per_item: int) -> csr_matrix:
+    values = (product.left[start:end] @ product.right).toarray().astype(np.float32, copy=False)
+    divisor = np.outer(product.rows[start:end], product.columns).astype(np.float32)
+    divisor += np.float32(product.shrinkage)
     np.divide(values, divisor, out=values, where=divisor > 0)
     here = np.arange(len(values))
     values[here, here + start] = 0.0
@@ -116,6 +133,11 @@ def _nearest_rows(left: csr_matrix, right: csr_matrix, start: int, per_item: int
     score = np.take_along_axis(values, best, axis=1)
     row, place = np.nonzero(score > 0)
     return csr_matrix((score[row, place], (row, best[row, place])), shape=values.shape)
+
+
+def _norms(weights: csr_matrix) -> Floats:
+    """The length of each column."""
+    return np.sqrt(np.asarray(weights.power(2).sum(axis=0)).ravel())
 
 
 def _last(events: Events, last: int, decay: float) -> csr_matrix:

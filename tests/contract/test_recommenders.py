@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,12 +11,14 @@ import pytest
 
 from dawnlist.lake import Lake
 from dawnlist.settings import Candidates, Settings
+from models.inputs import CANDIDATES
 from spark_jobs import candidates
+from spark_jobs.sources import SOURCES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-RECOMMENDERS = ("candidates_als", "candidates_item_to_item")
+RECOMMENDERS = [source.table for source in SOURCES]
 AS_OF = date(2026, 3, 10)
 NIGHT_END = datetime(2026, 3, 11)
 USERS, ITEMS = [f"user{n:02d}" for n in range(12)], [f"item{n:02d}" for n in range(10)]
@@ -32,6 +34,13 @@ def _checkerboard() -> list[Event]:
         for i, item in enumerate(ITEMS)
         if u % 2 == i % 2 and (u, i) != (4, 4)
     ]
+
+
+WORDS = ("an even thing", "something odd")
+
+
+def marts_of(folder: Path) -> dict[str, list[Path]]:
+    return {"fct_interactions": [folder / "interactions.parquet"], "dim_items": [folder / "items.parquet"], "feat_item_content": [folder / "content.parquet"]}
 
 
 class World:
@@ -50,6 +59,7 @@ class World:
         bought: bool = False,
         persons: Sequence[str] | None = None,
         run: str = "a",
+        **options: Any,
     ) -> Lake:
         folder = self.folder / run
         folder.mkdir()
@@ -70,12 +80,13 @@ class World:
         blocked = [name in hidden[:1] for name in ITEMS]
         available = [name not in hidden[1:] for name in ITEMS]
         pq.write_table(pa.table({"item_id": ITEMS, "is_available": available, "is_blocked": blocked}), folder / "items.parquet")
+        words = {"item_id": ITEMS, "feature_date": [AS_OF] * len(ITEMS), "content": [WORDS[n % 2] + f" number{n}" for n in range(len(ITEMS))]}
+        pq.write_table(pa.table(words), folder / "content.parquet")
         lake = Lake(folder / "night")
         candidates.run(
             self.spark,
-            self.settings,
-            interactions=[folder / "interactions.parquet"],
-            items=[folder / "items.parquet"],
+            self.settings.with_(candidates=self.settings.candidates.model_copy(update=options)),
+            marts=marts_of(folder),
             as_of=AS_OF,
             tables=lake,
             run_id="test",
@@ -156,7 +167,7 @@ def test_only_the_persons_asked_for_get_lists_and_all_train(world: World) -> Non
 
 def test_another_date_stays_and_the_same_date_is_replaced(world: World) -> None:
     lake = world.lists(_checkerboard())
-    files = {"interactions": [world.folder / "a" / "interactions.parquet"], "items": [world.folder / "a" / "items.parquet"]}
+    files = {"marts": marts_of(world.folder / "a")}
     options = {"tables": lake, "run_id": "test", "exclude_seen": True, "exclude_bought": False}
     before = lake.snapshot().data_files("candidates_als")
     earlier = candidates.run(world.spark, world.settings, as_of=AS_OF - timedelta(days=2), **files, **options)  # type: ignore[arg-type]
@@ -165,3 +176,27 @@ def test_another_date_stays_and_the_same_date_is_replaced(world: World) -> None:
     assert sorted(file.partition for file in after) == ["2026-03-08", "2026-03-10"]
     assert set(before) < set(after)
     assert earlier["candidates_als"] == next(file.rows for file in after if file.partition == "2026-03-08")
+
+
+def test_the_nights_tables_are_those_that_the_frame_reads() -> None:
+    assert sorted(RECOMMENDERS) == sorted(CANDIDATES)
+
+
+def test_a_source_that_is_switched_off_has_no_rows_and_the_others_have_the_same(world: World) -> None:
+    every, some = world.lists(_checkerboard(), run="every"), world.lists(_checkerboard(), run="some", sources=("als", "content"))
+    assert {table for table in RECOMMENDERS if _lists(some, table)} == {"candidates_als", "candidates_content"}
+    assert _lists(some, "candidates_als") == _lists(every, "candidates_als")
+    assert _lists(some, "similar_items" if some.snapshot().files("similar_items") else "candidates_rp3beta") == {}
+
+
+def test_mllib_is_an_engine_of_als(world: World) -> None:
+    lake = world.lists(_checkerboard(), als_engine="mllib", sources=("als",))
+    assert _lists(lake, "candidates_als")["user04"][0] == "item04"
+
+
+def test_a_new_item_is_proposed_for_its_words_alone(world: World) -> None:
+    """Nobody has come to item 8; it is described as the even things are."""
+    lake = world.lists([event for event in _checkerboard() if event[1] != "item08"])
+    for table in RECOMMENDERS:
+        people = {person for person, items in _lists(lake, table).items() if "item08" in items}
+        assert people == ({user for user in USERS if int(user[-2:]) % 2 == 0} if table == "candidates_content" else set()), table

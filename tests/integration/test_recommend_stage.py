@@ -15,7 +15,7 @@ from dawnlist.lake import Lake
 from dawnlist.settings import Candidates, MLflow, Ranker, Recommend, Settings
 from dawnlist.stages import recommend, train
 from dawnlist.stages.base import Interval, Night, StageResult
-from models import aliases, cadence, registry
+from models import aliases, cadence, ranker, registry
 from tests.unit.marts import Marts, at
 
 if TYPE_CHECKING:
@@ -164,7 +164,9 @@ def test_the_ranker_is_judged_on_the_later_slice_and_beats_popularity(night: Nig
     _, trained, _ = night
     metrics = trained.metrics
     assert metrics["cuts"] == {"training": "2026-03-04", "evaluation": "2026-03-07"}
-    assert metrics["n_users"] == metrics["n_training_users"] == N_PERSONS - len(WITHOUT_CONSENT)
+    assert metrics["n_training_users"] == N_PERSONS - len(WITHOUT_CONSENT)
+    assert metrics["n_users"] + metrics["n_stopping_users"] == metrics["n_training_users"]  # whoever stops the training judges nothing
+    assert metrics["n_stopping_users"] > ranker.MIN_PERSONS
     low, middle, high = metrics["difference"]["ndcg@10"]
     assert 0 < low <= middle <= high
     assert middle == pytest.approx(metrics["ranker"]["ndcg@10"] - metrics["most_popular"]["ndcg@10"], abs=1e-5)

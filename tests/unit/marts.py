@@ -21,7 +21,7 @@ class Marts:
     feature_dates: Sequence[date]
     events: Sequence[tuple[Any, ...]] = ()
     items: dict[str, dict[str, Any]] = field(default_factory=dict)  # item -> columns that differ from an available item without category
-    users: dict[str, dict[str, Any]] = field(default_factory=dict)  # person -> country, device
+    users: dict[str, dict[str, Any]] = field(default_factory=dict)  # person -> country, device, segment
     without_consent: Sequence[str] = ()
 
     def write(self, connection: "duckdb.DuckDBPyConnection", tables: Lake) -> Snapshot:
@@ -34,6 +34,8 @@ class Marts:
             "feat_user_rfm": _RFM,
             "feat_user_activity": _ACTIVITY,
             "feat_popular_items": _POPULAR,
+            "feat_user_labels": "SELECT person_id, feature_date, 'segment' AS kind, segment AS label FROM made_users CROSS JOIN days WHERE segment IS NOT NULL ORDER BY ALL",
+            "feat_item_content": "SELECT item_id, feature_date, content FROM made_items CROSS JOIN days ORDER BY ALL",
         }
         files = {mart: tables.write(connection, mart, queries[mart]) for mart in MARTS}
         return tables.commit({mart: [file] if file else [] for mart, file in files.items()}, run_id="made")
@@ -45,15 +47,21 @@ class Marts:
         _fill(
             connection,
             "made_users",
-            "person_id VARCHAR, has_personalisation_consent BOOLEAN, country VARCHAR, device VARCHAR",
-            [(person, person not in self.without_consent, columns.get("country"), columns.get("device")) for person, columns in users.items()],
+            "person_id VARCHAR, has_personalisation_consent BOOLEAN, country VARCHAR, device VARCHAR, segment VARCHAR",
+            [
+                (person, person not in self.without_consent, columns.get("country"), columns.get("device"), columns.get("segment"))
+                for person, columns in users.items()
+            ],
         )
         _fill(
             connection,
             "made_items",
-            "item_id VARCHAR, category VARCHAR, price DECIMAL(18,4), is_available BOOLEAN, is_blocked BOOLEAN",
+            "item_id VARCHAR, category VARCHAR, price DECIMAL(18,4), is_available BOOLEAN, is_blocked BOOLEAN, content VARCHAR",
             [
-                (item, columns.get("category"), columns.get("price"), columns.get("is_available", True), columns.get("is_blocked", False))
+                (
+                    *(item, columns.get("category"), columns.get("price"), columns.get("is_available", True), columns.get("is_blocked", False)),
+                    columns.get("content"),
+                )
                 for item, columns in items.items()
             ],
         )
@@ -90,8 +98,8 @@ _ACTIVITY = f"""
     SELECT person_id, feature_date, {", ".join(f"count(*) FILTER ({_AGE} '{_WINDOWS[window]}') AS n_events_{window}" for window in ("1d", "7d", "28d"))},
         count(DISTINCT item_id) AS n_items_28d, 1 AS n_sessions_28d, 1 AS n_categories_28d, count(*) FILTER (event_type = 'purchase') AS n_purchases_28d,
         count(DISTINCT event_date) AS n_active_days_28d, min(feature_date - event_date) AS days_since_last_event, max(feature_date - event_date) AS tenure_days,
-        NULL::DOUBLE AS avg_dwell_seconds_28d, NULL::VARCHAR AS top_category, max(country) AS country, max(device) AS device
-    FROM {_PAST} WHERE is_personal GROUP BY ALL ORDER BY 2, 1
+        NULL::DOUBLE AS avg_dwell_seconds_28d, max(category) AS top_category, max(country) AS country, max(device) AS device
+    FROM {_PAST} LEFT JOIN made_items USING (item_id) WHERE is_personal GROUP BY ALL ORDER BY 2, 1
 """
 _SCOPES = {"global": "''", "country": "country", "device": "device"}
 _POPULAR = (

@@ -35,7 +35,7 @@ def _closed_form(confidence: np.ndarray, preference: np.ndarray, other: np.ndarr
 
 def test_factors_equal_the_papers_closed_form(spark: "SparkSession") -> None:
     # With 3 factors, the solver's 3 conjugate-gradient steps are exact.
-    fitted = als.fit(_build(spark, _events(COUNTS)), factors=3, iterations=2, regularisation=0.5, confidence=Confidence(alpha=2.0), seed=7)
+    fitted = als.fit(_build(spark, _events(COUNTS)), factors=3, iterations=2, regularisation=0.25, nu=0.0, confidence=Confidence(alpha=2.0), seed=7)
 
     random = np.random.default_rng(7)
     persons, items = random.random((4, 3), dtype=np.float32) * 0.01, random.random((4, 3), dtype=np.float32) * 0.01
@@ -46,9 +46,37 @@ def test_factors_equal_the_papers_closed_form(spark: "SparkSession") -> None:
     assert fitted.persons @ fitted.items.T == pytest.approx(persons @ items.T, abs=1e-3)
 
 
+def test_the_regularisation_of_a_row_follows_how_often_it_occurs(spark: "SparkSession") -> None:
+    # Section 3 of Rendle et al.: alpha * lambda * (interactions of the row + columns / alpha); exact in one step of three conjugate gradients.
+    fitted = als.fit(_build(spark, _events(COUNTS)), factors=3, iterations=1, regularisation=0.1, nu=1.0, confidence=Confidence(alpha=2.0), seed=7)
+    items = np.random.default_rng(7)
+    items.random((4, 3), dtype=np.float32)
+    drawn = items.random((4, 3), dtype=np.float32) * 0.01
+    confidence, preference = 1 + 2.0 * np.log1p(COUNTS), (COUNTS > 0).astype(float)
+    persons = np.vstack([_closed_form(confidence[[u]], preference[[u]], drawn, 2 * 0.1 * (2 + 4 / 2)) for u in range(4)])  # everybody has two items
+    expected = np.vstack([_closed_form(confidence.T[[i]], preference.T[[i]], persons, 0.2 * (n + 4 / 2)) for i, n in enumerate([2, 2, 2, 2])])
+    assert fitted.items == pytest.approx(expected, abs=1e-3)
+    heavier = als.fit(_build(spark, _events(COUNTS)), factors=3, iterations=1, regularisation=0.1, nu=0.0, confidence=Confidence(alpha=2.0), seed=7)
+    assert heavier.items != pytest.approx(expected, abs=1e-3)
+
+
+def test_spark_mllib_finds_the_same_order(spark: "SparkSession") -> None:
+    """Two groups of persons with items of their own; MLlib is the reference."""
+    counts = np.kron(np.eye(2, dtype=int), np.ones((2, 2), dtype=int))
+    counts[0, 1] = 0  # withheld
+    matrix = _build(spark, _events(counts), hide="seen")
+    options = {"factors": 2, "iterations": 10, "regularisation": 0.01, "confidence": Confidence(10.0), "seed": 3}
+    native, reference = als.fit(matrix, nu=1.0, **options), als.fit_mllib(matrix, **options)  # type: ignore[arg-type]
+    for fitted in (native, reference):
+        scores = fitted.persons @ fitted.items.T
+        assert scores[0].argsort()[::-1][:2].tolist() in ([0, 1], [1, 0])
+        assert scores[2].argsort()[::-1][:2].tolist() in ([2, 3], [3, 2])
+        assert scores[0, 1] > 3 * abs(scores[0, 2:]).max()
+
+
 @pytest.mark.parametrize("blocks_per_core", [1, 4])
 def test_factors_depend_neither_on_the_cut_nor_on_the_order_of_events(spark: "SparkSession", monkeypatch: pytest.MonkeyPatch, blocks_per_core: int) -> None:
-    options = {"factors": 8, "iterations": 2, "regularisation": 0.1, "confidence": Confidence(5.0), "seed": 1}
+    options = {"factors": 8, "iterations": 2, "regularisation": 0.1, "nu": 1.0, "confidence": Confidence(5.0), "seed": 1}
     counts = np.random.default_rng(3).integers(0, 3, (4, 4))
     expected = als.fit(_build(spark, _events(counts)), **options)  # type: ignore[arg-type]
     monkeypatch.setattr(interactions, "BLOCKS_PER_CORE", blocks_per_core)
@@ -90,5 +118,5 @@ def test_only_personal_events_before_the_end_of_the_day_count(spark: "SparkSessi
 
 def test_nobody_is_no_error(spark: "SparkSession") -> None:
     matrix = _build(spark, [])
-    fitted = als.fit(matrix, factors=2, iterations=1, regularisation=0.1, confidence=Confidence(1.0), seed=1)
+    fitted = als.fit(matrix, factors=2, iterations=1, regularisation=0.1, nu=1.0, confidence=Confidence(1.0), seed=1)
     assert als.recommend(matrix, fitted, per_person=3, eligible=np.array([], dtype=np.int64)).num_rows == 0

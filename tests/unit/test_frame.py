@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import pytest
 
 from dawnlist.lake import Lake
-from dawnlist.settings import Candidates
+from dawnlist.settings import Candidates, CandidateSource
 from models import frame
 from models.inputs import MARTS, Cut, Inputs, judged_persons, listed_persons
 from tests.unit.marts import Marts, at
@@ -95,6 +95,35 @@ def test_the_countrys_list_counts_for_its_people_only(connection: duckdb.DuckDBP
     assert found["bert", "shoe"] == (3, 3)
     assert found["carl", "coat"] == (None, 1)
     assert found["carl", "shoe"] == (None, None)
+
+
+def test_what_was_bought_before_is_proposed_where_it_may_be(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    again = [*EVENTS, ("anna", "hat", at(DAY - timedelta(days=90)), "purchase"), ("anna", "hat", at(DAY - timedelta(days=180)), "purchase")]
+    inputs = made(connection, tmp_path, events=again)
+    columns = "repeats_rank, round(repeats_score, 4)"
+    free = rows(connection, inputs, replace(CUT, exclude_bought=False), columns, candidates=Candidates(own_half_life_days=90))
+    assert {pair: found for pair, found in free.items() if found[0]} == {("anna", "coat"): (1, 1.0), ("anna", "hat"): (2, 0.75)}
+    assert {found[0] for found in rows(connection, inputs, columns=columns).values()} == {None}
+
+
+def test_a_category_and_a_segment_have_popular_items_of_their_own(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    more = [*EVENTS, ("emil", "boots", at(DAY - timedelta(days=7)), "view")]
+    users = {"anna": {"segment": "vip"}, "bert": {"segment": "new"}, "emil": {"segment": "vip"}}
+    inputs = made(connection, tmp_path, events=more, users=users, items=ITEMS | {"boots": {"category": "head"}})
+    found = rows(connection, inputs, columns="popular_category_rank, popular_category_score, popular_segment_rank, popular_segment_score")
+    # anna's top category is head: the hat of today, and the boots of a half-life ago. Her segment, without the coat that she has bought, came to the same two.
+    assert found["anna", "hat"] == (1, 1.0, 1, 1.0)
+    assert found["anna", "boots"] == (2, 0.5, 2, 0.5)
+    assert found["bert", "coat"][2:] == (1, 1.0)
+    assert found["carl", "shoe"][2:] == (None, None)  # no segment
+
+
+def test_a_source_that_is_switched_off_proposes_nothing(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    inputs = made(connection, tmp_path)
+    found = rows(connection, inputs, columns="own_rank, als_rank", candidates=Candidates(sources=("als",)))
+    assert {own for own, _ in found.values()} == {None}
+    assert found["carl", "shoe"] == (None, 1)
+    assert set(get_args(CandidateSource)) == set(frame.PERSONAL)
 
 
 def test_the_source_is_the_one_that_has_the_item_highest(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:

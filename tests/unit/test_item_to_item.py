@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from models.recommenders.neighbours import CoVisitation, Rp3Beta, nearest
 from spark_jobs import interactions, item_to_item
 
 if TYPE_CHECKING:
@@ -31,8 +32,11 @@ def _scores(table: pa.Table) -> dict[tuple[int, int], float]:
 
 
 def _similar(spark: "SparkSession", newest: pa.Table, **changes: object) -> pa.Table:
-    options = {"n_items": 3, "per_item": 5, "eligible": np.arange(3), "half_life_days": None, "shrinkage": 0.0} | changes
-    return item_to_item.similar(spark, newest, **options)  # type: ignore[arg-type]
+    """The neighbours by the cosine that fades."""
+    options = {"per_item": 5, "eligible": np.arange(3)} | {name: value for name, value in changes.items() if name == "eligible"}
+    formula = {"half_life": None, "balance": 1.0} | {name: value for name, value in changes.items() if name != "eligible"}
+    product = CoVisitation(**formula).product(item_to_item.events_of(newest, n_items=3))  # type: ignore[arg-type]
+    return item_to_item.similar(spark, product, **options)  # type: ignore[arg-type]
 
 
 def test_similarity_is_the_cosine_of_who_interacts_with_both(spark: "SparkSession") -> None:
@@ -54,7 +58,7 @@ def test_a_half_life_later_an_interaction_counts_half(spark: "SparkSession") -> 
     newest = _newest((0, 0, 7), (0, 1, 7), (1, 0, 0), (1, 2, 0))
     norm = sqrt(0.25 + 1)
     expected = {(0, 1): 0.25 / (norm * 0.5), (0, 2): 1 / norm, (1, 0): 0.25 / (norm * 0.5), (2, 0): 1 / norm}
-    assert _scores(_similar(spark, newest, half_life_days=7.0)) == pytest.approx(expected, rel=1e-5)
+    assert _scores(_similar(spark, newest, half_life=7.0)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_items_that_may_not_be_shown_are_nobodys_neighbours_but_have_some(spark: "SparkSession") -> None:
@@ -73,6 +77,24 @@ def test_half_life_is_the_age_that_a_tenth_of_the_interactions_are_below() -> No
     newest = _newest((0, 0, 20), *((person, 0, 20 - person) for person in range(1, 12)))
     assert item_to_item.half_life(newest) == pytest.approx(2.0)
     assert item_to_item.half_life(_newest((0, 0, 20))) is None
+
+
+def test_spark_has_the_neighbours_of_the_single_machine(spark: "SparkSession") -> None:
+    newest = _newest(*((person, item, float(item + person)) for person in range(6) for item in range(7) if (person * item) % 4 < 2))
+    events = item_to_item.events_of(newest, n_items=7)
+    for formula in (Rp3Beta(beta=0.5), CoVisitation(half_life=3.0)):
+        table = item_to_item.similar(spark, formula.product(events), per_item=7, eligible=np.arange(7))
+        local = nearest(formula.product(events), per_item=7).tocoo()
+        expected = {(int(row), int(item)): value for row, item, value in zip(local.row, local.col, local.data, strict=True)}
+        assert len(expected) > 10
+        assert _scores(table) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_query_fades_by_place_and_by_age(spark: "SparkSession") -> None:
+    matrix = _build(spark, {("ann", "a"): 1, ("ann", "b"): 3, ("ben", "c"): 1})
+    similar = pa.table({"row": [0, 1], "rank": [1, 1], "item": [2, 2], "score": [0.5, 0.25]})
+    lists = item_to_item.recommend(matrix, similar, per_person=5, query=item_to_item.Query(last=2, decay=0.5, half_life=1.0))
+    assert _scores(lists) == {(0, 2): pytest.approx(0.5 * 0.5 + 0.25 * 0.5 * 0.125)}
 
 
 def test_a_list_adds_up_the_similarities_of_the_last_items(spark: "SparkSession") -> None:

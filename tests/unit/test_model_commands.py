@@ -49,6 +49,13 @@ def refused(*arguments: str) -> str:
     return str(result.exception)
 
 
+def test_a_version_shows_how_well_it_foresees_what_persons_do(tmp_path: Path) -> None:
+    figures = {"n_users": 40, "base_rate": 0.25, "auc": 0.75, "brier": 0.125, "brier_base": 0.1875, "trees": 9, "calibration": "platt"}
+    version = save(tmp_path / "home" / "models", 1, 0.2, outcomes={"churn": figures})
+    shown = models("show", version)
+    assert [word in shown for word in ("brier base", "0.1875", "platt", "0.7500")] == [True] * 4
+
+
 def test_the_list_says_what_each_reached_and_who_serves(versions: list[str]) -> None:
     rows = json.loads(models("list", "--json"))
     assert [(row["version"], row["alias"], row["ndcg@10"], row["popular_ndcg@10"], row["decision"]) for row in rows] == [

@@ -28,7 +28,7 @@ HELD_OUT = rows().person % 2 == 0
 
 
 def trained(threads: int = 1) -> Any:
-    booster = ranker.train(rows(), HELD_OUT, SETTINGS, seed=1, threads=threads)
+    booster = ranker.train(rows().only(~HELD_OUT), rows().only(HELD_OUT), SETTINGS, seed=1, threads=threads)
     assert booster is not None
     return booster
 
@@ -70,8 +70,16 @@ def test_the_refit_uses_all_rows_and_the_number_of_trees_that_it_is_given() -> N
 def test_no_ranker_is_trained_on_too_few_persons_with_a_hit() -> None:
     found = rows()
     few = ranker.Rows(found.person, found.item, found.is_taken & (found.person < 2 * ranker.MIN_PERSONS - 2), found.features)
-    assert ranker.train(few, HELD_OUT, SETTINGS, seed=1, threads=1) is None
-    assert ranker.train(found.only(found.person < 0), HELD_OUT[:0], SETTINGS, seed=1, threads=1) is None
+    nobody = found.only(found.person < 0)
+    assert ranker.train(few.only(~HELD_OUT), few.only(HELD_OUT), SETTINGS, seed=1, threads=1) is None
+    assert ranker.train(nobody, nobody, SETTINGS, seed=1, threads=1) is None
+
+
+def test_two_slices_side_by_side_keep_their_persons_apart() -> None:
+    both = ranker.joined(rows().only(rows().person < 2), rows().only(rows().person < 1))
+    assert np.unique(both.person, return_counts=True)[1].tolist() == [N_ITEMS] * 3
+    assert both.features.shape == (3 * N_ITEMS, len(FEATURES))
+    assert (both.is_taken[: 2 * N_ITEMS] == rows().is_taken[: 2 * N_ITEMS]).all()
 
 
 def test_ranks_start_anew_with_each_person_and_ties_go_to_the_lower_item() -> None:
