@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 # The columns that are read. A mart without rows has no file: it is an empty relation of these columns.
 COLUMNS: Final[Mapping[str, dict[str, str]]] = {
     "dim_users": {"person_id": "VARCHAR", "has_personalisation_consent": "BOOLEAN", "country": "VARCHAR", "device": "VARCHAR"},
-    "dim_items": {"item_id": "VARCHAR", "category": "VARCHAR", "price": "DOUBLE", "is_available": "BOOLEAN", "is_blocked": "BOOLEAN"},
+    "dim_items": {"item_id": "VARCHAR", "category": "VARCHAR", "brand": "VARCHAR", "price": "DOUBLE"}
+    | {"launched_at": "TIMESTAMP", "first_seen_at": "TIMESTAMP", "is_available": "BOOLEAN", "is_blocked": "BOOLEAN"},
     "fct_interactions": {
         "person_id": "VARCHAR",
         "item_id": "VARCHAR",
@@ -40,10 +41,13 @@ COLUMNS: Final[Mapping[str, dict[str, str]]] = {
         "item_id": "VARCHAR",
         "score": "DOUBLE",
     },
+    "dim_user_segments": {"person_id": "VARCHAR", "kind": "VARCHAR", "segment_label": "VARCHAR", "is_current": "BOOLEAN"},
     "candidates_als": {"person_id": "VARCHAR", "item_id": "VARCHAR", "rank": "INTEGER", "score": "DOUBLE"},
     "candidates_item_to_item": {"person_id": "VARCHAR", "item_id": "VARCHAR", "rank": "INTEGER", "score": "DOUBLE"},
 }
-MARTS: Final = tuple(name for name in COLUMNS if not name.startswith("candidates_"))
+# Made by the stage segment, after the marts; a night without segments has lists all the same.
+SEGMENTS: Final = "dim_user_segments"
+MARTS: Final = tuple(name for name in COLUMNS if not name.startswith("candidates_") and name != SEGMENTS)
 CANDIDATES: Final = tuple(name for name in COLUMNS if name.startswith("candidates_"))
 
 

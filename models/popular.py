@@ -65,18 +65,33 @@ def create_scope_lists(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, 
     """)
 
 
-def fallback(audience: str) -> str:
-    """SQL: one row per (country, device) of `audience` and place: the country's popular items, then the device's, then everybody's, each item once.
+def add_segment_lists(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: Cut) -> None:
+    """Add to `scope_list` the scope segment: what the persons of each cluster took up in 28 days, most events first. Needs the tables person, item and recipient."""
+    connection.execute(f"""
+        INSERT INTO scope_list BY NAME
+        WITH counted AS (
+            SELECT segment, i, count(*) AS n FROM {inputs.relation("fct_interactions")} JOIN person USING (person_id) JOIN recipient USING (p) JOIN item USING (item_id)
+            WHERE is_personal AND is_listable AND segment IS NOT NULL AND occurred_at < {cut.end} AND occurred_at >= {cut.end} - INTERVAL 28 DAY GROUP BY ALL
+        )
+        SELECT 'segment' AS scope, segment AS scope_value, row_number() OVER (PARTITION BY segment ORDER BY n DESC, i) AS place, i, n::DOUBLE AS score,
+            'popular_segment' AS source FROM counted QUALIFY place <= 100
+    """)
 
-    `audience` is a SELECT of country and device; where both are NULL, only the global list is left.
+
+def fallback(audience: str) -> str:
+    """SQL: one row per (segment, country, device) of `audience` and place: what is popular in the segment, then in the country, on the device, with everybody, each item once.
+
+    `audience` is a FROM clause with these three columns; where all are NULL, only the global list is left.
     """
+    scopes = ["segment", "country", "device", "global"]
+    known = " OR ".join(f"(scope = '{scope}' AND scope_value = {scope})" for scope in scopes[:-1])
     return f"""
-        WITH audience AS (SELECT DISTINCT country, device FROM ({audience})),
+        WITH audience AS (SELECT DISTINCT segment, country, device {audience}),
         offered AS (
-            SELECT country, device, i, score, 'popular_' || scope AS source, list_position(['country', 'device', 'global'], scope) AS turn, place
-            FROM audience JOIN scope_list ON scope = 'global' OR (scope = 'country' AND scope_value = country) OR (scope = 'device' AND scope_value = device)
-        ), firsts AS (SELECT * FROM offered QUALIFY row_number() OVER (PARTITION BY country, device, i ORDER BY turn, place) = 1)
-        SELECT country, device, i, score, source, row_number() OVER (PARTITION BY country, device ORDER BY turn, place) AS place FROM firsts
+            SELECT segment, country, device, i, score, 'popular_' || scope AS source, list_position({scopes}, scope) AS turn, place
+            FROM audience JOIN scope_list ON scope = 'global' OR {known}
+        ), firsts AS (SELECT * FROM offered QUALIFY row_number() OVER (PARTITION BY segment, country, device, i ORDER BY turn, place) = 1)
+        SELECT segment, country, device, i, score, source, row_number() OVER (PARTITION BY segment, country, device ORDER BY turn, place) AS place FROM firsts
     """
 
 
