@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -316,6 +316,27 @@ def summary(run_date: RunDate = None, source: SourceName = None, home: Home = No
 
     settings = _settings(home, None, source)
     report.show(settings, run_date.date() if run_date else report.newest_night(settings))
+
+
+@app.command()
+def explain(
+    user: Annotated[str, typer.Option("--user", help="a user id or person id as the lake has it (32 hex digits), or the raw id that a source sends")],
+    run_date: RunDate = None,
+    features: Annotated[int, typer.Option(min=0, help="so many of the strongest features of each item")] = 5,
+    form: Annotated[Literal["table", "json"], typer.Option("--format", help="table or json")] = "table",
+    source: SourceName = None,
+    home: Home = None,
+) -> None:
+    """Why each item is on a person's list: who proposed it, which features made its score, which rules touched it, and by which model."""
+    from dawnlist import explain as explaining
+    from dawnlist import summary as report
+
+    settings = _settings(home, None, source)
+    document = explaining.explain(settings, user, run_date.date() if run_date else report.newest_night(settings), n_features=features)
+    if form == "json":
+        typer.echo(json.dumps(document, indent=1))
+    else:
+        explaining.show(document)
 
 
 @app.command()

@@ -6,7 +6,7 @@ candidates, ranked lists and fill-ins all go through the same ones. docs/policie
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dawnlist.duck import literal
 from models import diversity
@@ -99,7 +99,7 @@ def diverse(connection: "duckdb.DuckDBPyConnection", trade_off: float, *, pool: 
             CREATE OR REPLACE TEMP TABLE before_diversity AS
             SELECT * REPLACE (row_number() OVER (PARTITION BY p ORDER BY place, i) AS place) FROM ({query}) ORDER BY p, place
         """)
-        rows = connection.execute(f"""
+        rows: dict[str, Any] = connection.execute(f"""
             WITH known AS (SELECT i, dense_rank() OVER (ORDER BY category) AS category, dense_rank() OVER (ORDER BY brand) AS brand, {_KNOWN} FROM item)
             SELECT p, i, if(has_category, category, 0)::INTEGER AS category, if(has_brand, brand, 0)::INTEGER AS brand
             FROM before_diversity JOIN known USING (i) WHERE place <= {pool} ORDER BY p, place
