@@ -31,7 +31,7 @@ PIN = "rules:\n  - {id: a, action: pin, items: [x], position: 1"
         ("rules:\n  - {id: a, action: exclude}\n", "rules.yml:2: rules.0: must name items, categories or brands"),
         ("rules:\n  - {id: a, action: restrict, items: [x]}\n", "rules.yml:2: rules.0: a restriction must say by `when` whom"),
         (f"{PIN}, when: {{}}}}\n", "rules.yml:2: rules.0.when: must have countries or segments"),
-        (f"{PIN}, when: {{countries: [NO]}}}}\n", "rules.yml:2: rules.0.when.countries.0: False is no text for YAML; write it in quotes"),
+        (f"{PIN}, when: {{countries: [NO]}}}}\n", "rules.yml:2: rules.0.when.countries.0: false is no text for YAML; write it in quotes"),
         ("rules:\n  - id: a\n    action: exclude\n    items: [0123]\n", "rules.yml:4: rules.0.items.0: 83 is no text for YAML; write it in quotes"),
         ("rules:\n  - id: a\n    action: exclude\n    items: []\n", "rules.yml:4: rules.0.items: must name at least one"),
         (f"{PIN}, first_day: 2026-02-01, last_day: 2026-01-01}}\n", "rules.yml:2: rules.0.last_day: is before first_day"),
