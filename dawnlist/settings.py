@@ -249,7 +249,19 @@ class Recommend(_Section):
     exploration_share: float = Field(0.0, ge=0, le=0.5, description="exploration: this share of a personal list is drawn by chance; 0 = off")
     exploration_pool: int = Field(100, ge=1, description="exploration: drawn from so many items: the newest and those that were met least")
     exploration_new_days: int = Field(14, ge=0, description="exploration: an item is new for so many days")
+    season_every: int = Field(
+        5,
+        ge=0,
+        description="every so manieth place of a fallback list is for what was popular at this time of last year, where the data go back so far; 0 = none",
+    )
     expires_days: int = Field(3, ge=1, description="a published row is not to be shown after this many days")
+
+    @field_validator("season_every")
+    @classmethod
+    def _leaves_places(cls, every: int) -> int:
+        if every == 1:
+            raise ValueError("1 would leave no place for what is popular today; the least is 2")
+        return every
 
     @field_validator("policies")
     @classmethod

@@ -21,6 +21,7 @@ REASONS: Final = {
     "item_to_item": "similar to items you viewed",
     "als": "liked by people with a similar taste",
     "popular_segment": "popular with people like you",
+    "popular_season": "popular at this time of the year",
     "popular_country": "popular in your country",
     "popular_device": "popular on your device",
     "popular_global": "popular with everybody",
@@ -74,9 +75,11 @@ def create_recipients(connection: "duckdb.DuckDBPyConnection", inputs: Inputs) -
     return int(n_lists)
 
 
-def create_fallback(connection: "duckdb.DuckDBPyConnection") -> None:
-    """Table `fallback` of all segments, countries and devices. Needs the tables recipient and scope_list."""
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE fallback AS {popular.fallback('FROM recipient')} ORDER BY segment, country, device, place")
+def create_fallback(connection: "duckdb.DuckDBPyConnection", *, season_every: int) -> None:
+    """Table `fallback` of all segments, countries and devices (popular.fallback). Needs the tables recipient and scope_list."""
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE fallback AS {popular.fallback('FROM recipient', season_every=season_every)} ORDER BY segment, country, device, place"
+    )
 
 
 @dataclass(frozen=True)

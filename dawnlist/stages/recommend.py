@@ -53,7 +53,8 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
         popular_items = lists.popular_items(merchandising.eligible(rules), length=settings.recommend.list_length)
         changes = {"popular_items": [night.tables.write(connection, "popular_items", popular_items)]}
         popular.add_segment_lists(connection, inputs, cut)
-        lists.create_fallback(connection)
+        popular.add_season_list(connection, inputs, cut)
+        lists.create_fallback(connection, season_every=settings.recommend.season_every)
         policies = chain(connection, inputs, cut, rules, settings.recommend, seed=settings.seed)
         changes["recommendations"] = _recommendations(connection, settings, night.tables, model.version, order, policies, len(persons), n_lists)
         watched = watch(connection, settings, night, model, order, n_persons=len(persons))
