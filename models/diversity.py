@@ -5,7 +5,7 @@ Relevance falls evenly with the place: (pool - place + 1) / pool. Likeness of tw
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,9 +38,7 @@ def places(person: "NDArray[np.int32]", attributes: "Sequence[NDArray[np.int32]]
     return np.asarray(np.argsort(np.argsort(order, axis=1), axis=1) + 1)[row, column]
 
 
-def _dense(
-    shape: tuple[int, int], row: "NDArray[np.int64]", column: "NDArray[np.int64]", values: "NDArray[np.generic]", missing: float
-) -> "NDArray[np.generic]":
+def _dense(shape: tuple[int, int], row: "NDArray[np.int64]", column: "NDArray[np.int64]", values: "NDArray[Any]", missing: float) -> "NDArray[Any]":
     import numpy as np
 
     dense = np.full(shape, missing, dtype=values.dtype)
