@@ -45,6 +45,8 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(landing_app, name="landing")
 identity_app = typer.Typer(help="Which ids are one person, and which are not: docs/identity.md.", no_args_is_help=True)
 app.add_typer(identity_app, name="identity")
+rules_app = typer.Typer(help="Pins, boosts, exclusions and restrictions: docs/policies.md.", no_args_is_help=True)
+app.add_typer(rules_app, name="rules")
 app.add_typer(model_commands.app, name="models")
 
 USAGE_EXIT_CODE = 2
@@ -600,6 +602,25 @@ def _correct(action: str, pseudonym: str, other: str, note: str, home: Path | No
 
 def _printable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value if value is None or type(value) is int else str(value) for name, value in row.items()} for row in rows]
+
+
+@rules_app.command("check")
+def rules_check(file: Annotated[Path | None, typer.Argument(help="a rules file; default: that of the settings")] = None) -> None:
+    """Every mistake of a rules file with its line; without one, what each rule does."""
+    from dawnlist import rules
+
+    found = rules.load(load()) if file is None else rules.read(file)
+    if not found:
+        typer.echo("There are no rules.")
+        return
+    shown = [rule.model_dump(mode="json", exclude_none=True) for rule in found]
+    _show_rows([{name: _words(rule.get(name)) for name in rules.Rule.model_fields if any(name in other for other in shown)} for rule in shown], as_json=False)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_words(inner)}" for name, inner in value.items())
+    return ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
 
 
 @landing_app.command("prune")

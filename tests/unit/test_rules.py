@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from dawnlist import rules
+from dawnlist.cli import app
 from dawnlist.errors import SettingsError
 from dawnlist.settings import PROJECT, Settings
 
@@ -87,3 +89,13 @@ def test_the_examples_of_the_document_are_rules(tmp_path: Path) -> None:
 def test_the_schema_is_that_of_the_model() -> None:
     schema: dict[str, Any] = json.loads((PROJECT / "dawnlist" / "schemas" / "rules.json").read_text())
     assert schema == rules.Rules.model_json_schema()
+
+
+def test_the_command_lists_what_the_rules_do_and_refuses_mistakes(tmp_path: Path) -> None:
+    good = written(tmp_path, f"{PIN}, when: {{segments: [champions, lost]}}}}\n")
+    shown = CliRunner().invoke(app, ["rules", "check", str(good)]).output
+    assert all(word in shown for word in ("pin", "position", "segments: champions, lost"))
+    assert "factor" not in shown, "no rule has one"
+    refused = CliRunner().invoke(app, ["rules", "check", str(written(tmp_path, "rules:\n  - {id: a, action: pin}\n"))])
+    assert isinstance(refused.exception, SettingsError)
+    assert CliRunner().invoke(app, ["rules", "check", str(written(tmp_path, "rules: []\n"))]).output == "There are no rules.\n"
