@@ -218,6 +218,20 @@ def test_every_item_is_drawn_as_often_as_its_propensity_says(shop: duckdb.DuckDB
     assert all(abs(n - 1600) < 124 and low == high == 0.4 for _, n, low, high in rows)
 
 
+def test_a_draw_is_the_same_again_and_another_one_on_another_day(shop: duckdb.DuckDBPyConnection) -> None:
+    shop.execute("CREATE OR REPLACE TABLE person AS SELECT p::INTEGER AS p, 'person' || p AS person_id FROM range(50) AS numbers(p)")
+    shop.execute("CREATE OR REPLACE TABLE recipient AS SELECT p, NULL::VARCHAR AS country, NULL::VARCHAR[] AS segments FROM person")
+    shop.execute("CREATE TABLE explorable AS SELECT unnest(range(5, 10))::INTEGER AS i")
+
+    def drawn(key: str) -> list[tuple[int, int]]:
+        draw = exploration(1, length=4, key=key, eligible=(listable, not_excluded))
+        return shop.execute(f"SELECT p, i FROM ({applied(RANKED, draw)}) WHERE source = 'exploration' ORDER BY p").fetchall()
+
+    assert drawn("7/2026-03-10/") == drawn("7/2026-03-10/")
+    same = [pair for pair in drawn("7/2026-03-10/") if pair in drawn("7/2026-03-11/")]
+    assert 0 < len(same) < 25, "a fifth is the same by chance"
+
+
 def test_a_pool_that_is_smaller_than_the_slots_is_shown_for_certain(shop: duckdb.DuckDBPyConnection) -> None:
     shop.execute("CREATE TABLE explorable AS SELECT 9 AS i")
     drawn = exploration(2, **EXPLORE)  # type: ignore[arg-type]

@@ -13,6 +13,8 @@ from dawnlist import rules
 from dawnlist.cli import app
 from dawnlist.errors import SettingsError
 from dawnlist.settings import PROJECT, Settings
+from dawnlist.stages import open as open_stage
+from dawnlist.stages.base import Interval
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -99,3 +101,10 @@ def test_the_command_lists_what_the_rules_do_and_refuses_mistakes(tmp_path: Path
     refused = CliRunner().invoke(app, ["rules", "check", str(written(tmp_path, "rules:\n  - {id: a, action: pin}\n"))])
     assert isinstance(refused.exception, SettingsError)
     assert CliRunner().invoke(app, ["rules", "check", str(written(tmp_path, "rules: []\n"))]).output == "There are no rules.\n"
+
+
+def test_a_night_does_not_open_with_a_mistake_in_the_rules(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", rules_file=written(tmp_path, "rules:\n  - {id: a, action: pin}\n"))
+    with pytest.raises(SettingsError, match=r"rules.yml:2: rules.0: must name items"):
+        open_stage.run(settings, Interval.day(date(2026, 3, 4)), run_id="test")
+    assert not settings.home.exists()
