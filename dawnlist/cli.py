@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -47,6 +47,8 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(landing_app, name="landing")
 identity_app = typer.Typer(help="Which ids are one person, and which are not: docs/identity.md.", no_args_is_help=True)
 app.add_typer(identity_app, name="identity")
+rules_app = typer.Typer(help="Pins, boosts, exclusions and restrictions: docs/policies.md.", no_args_is_help=True)
+app.add_typer(rules_app, name="rules")
 app.add_typer(model_commands.app, name="models")
 
 USAGE_EXIT_CODE = 2
@@ -321,6 +323,27 @@ def summary(run_date: RunDate = None, source: SourceName = None, home: Home = No
 
 
 @app.command()
+def explain(
+    user: Annotated[str, typer.Option("--user", help="a user id or person id as the lake has it (32 hex digits), or the raw id that a source sends")],
+    run_date: RunDate = None,
+    features: Annotated[int, typer.Option(min=0, help="so many of the strongest features of each item")] = 5,
+    form: Annotated[Literal["table", "json"], typer.Option("--format", help="table or json")] = "table",
+    source: SourceName = None,
+    home: Home = None,
+) -> None:
+    """Why each item is on a person's list: who proposed it, which features made its score, which rules touched it, and by which model."""
+    from dawnlist import explain as explaining
+    from dawnlist import summary as report
+
+    settings = _settings(home, None, source)
+    document = explaining.explain(settings, user, run_date.date() if run_date else report.newest_night(settings), n_features=features)
+    if form == "json":
+        typer.echo(json.dumps(document, indent=1))
+    else:
+        explaining.show(document)
+
+
+@app.command()
 def query(
     sql: Annotated[str | None, typer.Argument(help="one SELECT")] = None,
     file: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="a file that holds the SELECT, such as those of docs/queries")] = None,
@@ -581,6 +604,25 @@ def _correct(action: str, pseudonym: str, other: str, note: str, home: Path | No
 
 def _printable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value if value is None or type(value) is int else str(value) for name, value in row.items()} for row in rows]
+
+
+@rules_app.command("check")
+def rules_check(file: Annotated[Path | None, typer.Argument(help="a rules file; default: that of the settings")] = None) -> None:
+    """Every mistake of a rules file with its line; without one, what each rule does."""
+    from dawnlist import rules
+
+    found = rules.load(load()) if file is None else rules.read(file)
+    if not found:
+        typer.echo("There are no rules.")
+        return
+    shown = [rule.model_dump(mode="json", exclude_none=True) for rule in found]
+    _show_rows([{name: _words(rule.get(name)) for name in rules.Rule.model_fields if any(name in other for other in shown)} for rule in shown], as_json=False)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_words(inner)}" for name, inner in value.items())
+    return ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
 
 
 @landing_app.command("prune")

@@ -25,6 +25,9 @@ OTHER_VARIABLES = frozenset({"DAWNLIST_REAL_DATA", "DAWNLIST_CONFIG"})
 SECRETS = frozenset({("privacy", "key"), ("privacy", "previous_key"), ("serving", "url"), ("airflow", "alert_url"), ("mlflow", "uri")})
 
 
+PolicyName = Literal["seen", "freshness", "boosts", "diversity", "category_cap", "brand_cap", "pins", "exploration"]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -249,8 +252,42 @@ class MLflow(_Section):
 
 class Recommend(_Section):
     list_length: int = Field(20, ge=1)
-    max_per_category: int = Field(0, ge=0, description="items of one category on a list; 0 = no limit")
+    policies: tuple[PolicyName, ...] = Field(
+        get_args(PolicyName), description="what is done with the ranked candidates, in this order; one that is left out is not done. docs/policies.md"
+    )
+    max_views: int = Field(0, ge=0, description="seen: an item that the person viewed so often in views_days is not listed; 0 = no limit")
+    views_days: int = Field(7, ge=1, description="seen: views of so many days count, the run date the last")
+    freshness: float = Field(0.0, ge=0, le=10, description="freshness: the place of an item that comes out today is divided by 1 + this; 0 = off")
+    freshness_half_life_days: float = Field(7.0, gt=0, description="freshness: the advantage halves with every so many days of an item's age")
+    diversity: float = Field(0.0, ge=0, lt=1, description="diversity: weight of unlikeness against relevance (MMR, Carbonell & Goldstein 1998); 0 = off")
+    diversity_pool: int = Field(50, ge=2, description="diversity: so many first candidates are put into another order")
+    max_per_category: int = Field(0, ge=0, description="category_cap: items of one category on a list; 0 = no limit")
+    max_per_brand: int = Field(0, ge=0, description="brand_cap: items of one brand on a list; 0 = no limit")
+    exploration_share: float = Field(0.0, ge=0, le=0.5, description="exploration: this share of a personal list is drawn by chance; 0 = off")
+    exploration_pool: int = Field(100, ge=1, description="exploration: drawn from so many items: the newest and those that were met least")
+    exploration_new_days: int = Field(14, ge=0, description="exploration: an item is new for so many days")
+    season_every: int = Field(
+        5,
+        ge=0,
+        description="every so manieth place of a fallback list is for what was popular at this time of last year, where the data go back so far; 0 = none",
+    )
     expires_days: int = Field(3, ge=1, description="a published row is not to be shown after this many days")
+
+    @field_validator("season_every")
+    @classmethod
+    def _leaves_places(cls, every: int) -> int:
+        if every == 1:
+            raise ValueError("1 would leave no place for what is popular today; the least is 2")
+        return every
+
+    @field_validator("policies")
+    @classmethod
+    def _in_an_order_that_holds(cls, policies: tuple[PolicyName, ...]) -> tuple[PolicyName, ...]:
+        if len(set(policies)) < len(policies):
+            raise ValueError("names a policy twice")
+        if "exploration" in policies[:-1]:
+            raise ValueError("exploration must be the last: what a later policy does to a drawn item is not in its propensity")
+        return policies
 
 
 class Serving(_Section):
@@ -299,6 +336,7 @@ class Settings(BaseSettings):
         None, description="where files land: a folder or a URL (s3://bucket/folder), or its subfolder of the source's name; default: <home>/landing/<source>"
     )
     sources_dir: Path = Field(PROJECT / "config" / "sources", description="one YAML file per source")
+    rules_file: Path = Field(PROJECT / "config" / "rules.yml", description="pins, boosts, exclusions and restrictions; docs/policies.md")
     seed: int = Field(20_170_310, ge=0, description="seed of everything that is random")
     site: Site = Site()
     privacy: Privacy = Privacy()
@@ -325,7 +363,7 @@ class Settings(BaseSettings):
     airflow: Airflow = Airflow()
     retention: Retention = Retention()
 
-    @field_validator("home", "sources_dir")
+    @field_validator("home", "sources_dir", "rules_file")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from dawnlist.errors import SourceError
+from dawnlist.errors import DawnlistError, SourceError
 
 Place = tuple[str | int, ...]
 _KEY = re.compile(r"([\w.]+): ")  # how a validator of a mapping begins its message when it means one of the keys
@@ -71,28 +71,31 @@ class Document:
         return len(place), line
 
 
-def read(path: Path) -> Document:
-    """The mapping in the YAML file `path`, loaded safely. Raises SourceError when it cannot be read, or is no mapping."""
+SOURCES_DOCS = "docs/sources.md"
+
+
+def read(path: Path, *, docs: str = SOURCES_DOCS, error: type[DawnlistError] = SourceError) -> Document:
+    """The mapping in the YAML file `path`, loaded safely. Raises `error` when it cannot be read, or is no mapping; `docs` has the language."""
     try:
         text = path.read_text(encoding="utf-8")
         content, root = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"Cannot read {path}: {error}.") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        begun = f", in what begins on line {error.context_mark.line + 1}" if error.context_mark else ""
-        raise SourceError(f"{path}:{line}: is no valid YAML: {error.problem or error.context}{begun}.") from error
-    except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-13-01 is a ValueError
-        raise SourceError(f"{path} is no valid YAML: {' '.join(str(error).split())}.") from error
+    except (OSError, UnicodeDecodeError) as problem:
+        raise error(f"Cannot read {path}: {problem}.") from problem
+    except yaml.MarkedYAMLError as problem:
+        line = problem.problem_mark.line + 1 if problem.problem_mark else 1
+        begun = f", in what begins on line {problem.context_mark.line + 1}" if problem.context_mark else ""
+        raise error(f"{path}:{line}: is no valid YAML: {problem.problem or problem.context}{begun}.") from problem
+    except (yaml.YAMLError, ValueError) as problem:  # a date such as 2026-13-01 is a ValueError
+        raise error(f"{path} is no valid YAML: {' '.join(str(problem).split())}.") from problem
     if not isinstance(content, dict) or root is None:
-        raise SourceError(f"{path} must be a mapping; see docs/sources.md.")
+        raise error(f"{path} must be a mapping; see {docs}.")
     return Document(path, content, root)
 
 
-def sentence(path: Path, mistakes: Iterable[Mistake]) -> str:
+def sentence(path: Path, mistakes: Iterable[Mistake], *, docs: str = SOURCES_DOCS) -> str:
     """All mistakes of a file, one line each, in the order of the file."""
     found = sorted(set(mistakes))
-    head = f"{path.name} has {len(found)} mistake{'s' if len(found) > 1 else ''}; docs/sources.md has the language."
+    head = f"{path.name} has {len(found)} mistake{'s' if len(found) > 1 else ''}; {docs} has the language."
     return "\n".join([head, *(f"{path}:{mistake.line}: {mistake.place}: {mistake.message}" for mistake in found)])
 
 

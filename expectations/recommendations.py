@@ -4,7 +4,8 @@ import great_expectations.expectations as gxe
 
 from expectations.kinds import Expectation, Scope, critical, filled, has_rows, known, no_rows, pseudonyms, unique
 
-WITHOUT_HISTORY = "source NOT LIKE 'popular%' AND source NOT LIKE 'trending%'"
+# Of who has not consented nothing is known: no history, country, device or segment; what a rule gives to everybody it gives to them, too.
+OF_A_PERSON = "source IN ('popular_segment', 'popular_country', 'popular_device') OR regexp_matches(source, '^(popular|trending|rule$)') IS FALSE"
 WITHOUT_A_LIST = "SELECT 1 AS broken FROM dim_users ANTI JOIN {batch} USING (person_id) WHERE has_personalisation_consent"
 WITHOUT_A_GLOBAL_LIST = "SELECT 1 AS broken FROM (SELECT count(*) FILTER (scope = 'global') AS n FROM {batch}) WHERE n = 0"
 NOT_TO_BE_SHOWN = "SELECT item_id AS {column} FROM dim_items WHERE is_blocked OR NOT is_available"
@@ -20,7 +21,7 @@ def suite(scope: Scope) -> list[Expectation]:
 def _recommendations(scope: Scope) -> list[Expectation]:
     """One row per (person_id, rank). Parameter: exclude_bought. Tables: dim_users, dim_items, and fct_interactions where bought items are excluded."""
     length = scope.settings.recommend.list_length
-    made_from_a_history = _of_people("NOT has_personalisation_consent", WITHOUT_HISTORY)
+    made_from_a_person = _of_people("NOT has_personalisation_consent", OF_A_PERSON)
     found = [
         has_rows(),
         *filled("person_id", "rank", "item_id", "score", "source"),
@@ -29,12 +30,13 @@ def _recommendations(scope: Scope) -> list[Expectation]:
         unique("person_id", "item_id"),
         critical(gxe.ExpectColumnValuesToBeBetween, f"no list is longer than {length}", column="rank", min_value=1, max_value=length),
         critical(gxe.ExpectColumnValuesToBeBetween, "a probability", column="propensity", min_value=0, max_value=1),
+        no_rows("what was drawn says how likely that was", "SELECT 1 AS broken FROM {batch} WHERE source = 'exploration' AND propensity IS NULL"),
         no_rows("every score is a finite number", "SELECT 1 AS broken FROM {batch} WHERE NOT isfinite(score)"),
         _ranks_are_complete("person_id"),
         known("person_id", "dim_users", "person_id"),
         known("item_id", "dim_items", "item_id"),
         _shown_items_only("item_id"),
-        no_rows("who has not consented gets nothing that was made from a history", made_from_a_history),
+        no_rows("who has not consented gets nothing that was made from a history", made_from_a_person),
         no_rows("everybody who has consented has a list", WITHOUT_A_LIST),
     ]
     return found + ([_nothing_bought(scope)] if scope.parameters.get("exclude_bought") and "fct_interactions" in scope.tables else [])

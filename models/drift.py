@@ -84,10 +84,16 @@ def shifts(before: Reference, values: "Mapping[str, NDArray[np.float64]]", *, n_
 
 
 def served_quality(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: Cut, recommendations: Sequence[Path], version: str) -> "evaluation.PerPerson":
-    """nDCG@10 of the lists that `version` made at the cut, one value for each person with a list of it, a history before the cut and labels after it."""
-    columns = {"person_id": "VARCHAR", "rank": "INTEGER", "item_id": "VARCHAR", "model_version": "VARCHAR"}
+    """nDCG@10 of the lists that `version` made at the cut, one value for each person with a list of it, a history before the cut and labels after it.
+
+    What a rule or a draw put on a list is not the model's: the other items close up.
+    """
+    columns = {"person_id": "VARCHAR", "rank": "INTEGER", "item_id": "VARCHAR", "source": "VARCHAR", "model_version": "VARCHAR"}
     found: dict[str, Any] = connection.execute(f"""
-        WITH listed AS (FROM {scan(recommendations, columns)} WHERE model_version = {literal(version)}),
+        WITH listed AS (
+            SELECT person_id, item_id, row_number() OVER (PARTITION BY person_id ORDER BY rank) AS rank FROM {scan(recommendations, columns)}
+            WHERE model_version = {literal(version)} AND coalesce(source, '') NOT IN ('rule', 'exploration')
+        ),
         pairs AS (
             SELECT person_id, item_id, bool_or(occurred_at < {cut.end}) AS is_seen, bool_or(occurred_at >= {cut.end}) AS is_taken,
                 count(*) FILTER (occurred_at < {cut.end} AND event_type = 'purchase') AS n_purchases

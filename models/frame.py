@@ -3,7 +3,7 @@
 `prepare` makes the tables of one cut in a connection; they name persons and items by small numbers, p and i, in the order of their ids:
 
     person    p, person_id, country, device, c (number of the two), segment and the features of the person
-    item      i, item_id, category, price, is_listable
+    item      i, item_id, category, brand, price, age_days (since it came out, NULL where unknown), is_listable
     history   (p, i): n_events, n_purchases, weight and n_bought (recent events and purchases count more), days_since
     taste     (p, category): n_events and their share
     budget    p: mean_price of the items in the history
@@ -159,7 +159,8 @@ def _create_items(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: 
     hidden = "is_blocked IS TRUE OR is_available IS FALSE" if cut.is_serving else "is_blocked IS TRUE"
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE item AS
-        SELECT (row_number() OVER (ORDER BY item_id) - 1)::INTEGER AS i, item_id, category, price::DOUBLE AS price, NOT ({hidden}) AS is_listable
+        SELECT (row_number() OVER (ORDER BY item_id) - 1)::INTEGER AS i, item_id, category, brand, price::DOUBLE AS price,
+            greatest(date_diff('day', coalesce(launched_at, first_seen_at)::DATE, {cut.date}), 0) AS age_days, NOT ({hidden}) AS is_listable
         FROM {inputs.relation("dim_items")} ORDER BY i
     """)
 

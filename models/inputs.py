@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 # The columns of the marts that are read. A mart without rows has no file: it is an empty relation of these columns.
 COLUMNS: Final[Mapping[str, dict[str, str]]] = {
     "dim_users": {"person_id": "VARCHAR", "has_personalisation_consent": "BOOLEAN", "country": "VARCHAR", "device": "VARCHAR"},
-    "dim_items": {"item_id": "VARCHAR", "category": "VARCHAR", "price": "DOUBLE", "is_available": "BOOLEAN", "is_blocked": "BOOLEAN"},
+    "dim_items": {"item_id": "VARCHAR", "category": "VARCHAR", "brand": "VARCHAR", "price": "DOUBLE"}
+    | {"launched_at": "TIMESTAMP", "first_seen_at": "TIMESTAMP", "is_available": "BOOLEAN", "is_blocked": "BOOLEAN"},
     "fct_interactions": {
         "person_id": "VARCHAR",
         "item_id": "VARCHAR",
@@ -42,8 +43,11 @@ COLUMNS: Final[Mapping[str, dict[str, str]]] = {
     },
     "feat_user_labels": {"person_id": "VARCHAR", "feature_date": "DATE", "kind": "VARCHAR", "label": "VARCHAR"},
     "feat_item_content": {"item_id": "VARCHAR", "feature_date": "DATE", "content": "VARCHAR"},
+    "dim_user_segments": {"person_id": "VARCHAR", "kind": "VARCHAR", "segment_label": "VARCHAR", "is_current": "BOOLEAN"},
 }
-MARTS: Final = tuple(COLUMNS)
+# Made by the stage segment, after the marts; a night without segments has lists all the same.
+SEGMENTS: Final = "dim_user_segments"
+MARTS: Final = tuple(name for name in COLUMNS if name != SEGMENTS)
 SPARK_SOURCES: Final = ("item_to_item", "covisitation", "rp3beta", "als", "content")  # whose candidates Spark makes; spark_jobs.sources has them
 CANDIDATES: Final = tuple(f"candidates_{source}" for source in SPARK_SOURCES)
 CANDIDATE_COLUMNS: Final[dict[str, str]] = {"person_id": "VARCHAR", "item_id": "VARCHAR", "rank": "INTEGER", "score": "DOUBLE"}

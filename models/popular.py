@@ -91,18 +91,59 @@ def create_scope_lists(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, 
     """)
 
 
-def fallback(audience: str) -> str:
-    """SQL: one row per (country, device) of `audience` and place: the country's popular items, then the device's, then everybody's, each item once.
+def add_segment_lists(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: Cut) -> None:
+    """Add to `scope_list` the scope segment: what the persons of each cluster took up in 28 days, most events first. Needs the tables person, item and recipient."""
+    connection.execute(f"""
+        INSERT INTO scope_list BY NAME
+        WITH counted AS (
+            SELECT recipient.segment, i, count(*) AS n FROM {inputs.relation("fct_interactions")} JOIN person USING (person_id) JOIN recipient USING (p) JOIN item USING (item_id)
+            WHERE is_personal AND is_listable AND recipient.segment IS NOT NULL AND occurred_at < {cut.end} AND occurred_at >= {cut.end} - INTERVAL 28 DAY GROUP BY ALL
+        )
+        SELECT 'segment' AS scope, segment AS scope_value, row_number() OVER (PARTITION BY segment ORDER BY n DESC, i) AS place, i, n::DOUBLE AS score,
+            'popular_segment' AS source FROM counted QUALIFY place <= 100
+    """)
 
-    `audience` is a SELECT of country and device; where both are NULL, only the global list is left.
+
+def add_season_list(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: Cut) -> None:
+    """Add to `scope_list` the scope season: what was taken up in the 28 days that begin 52 weeks before the day after the cut, most events first.
+
+    Nothing where the interactions do not go back so far. Needs the table item.
+    """
+    begin = f"{cut.end} - INTERVAL 364 DAY"
+    connection.execute(f"""
+        INSERT INTO scope_list BY NAME
+        WITH counted AS (
+            SELECT i, count(*) AS n FROM {inputs.relation("fct_interactions")} JOIN item USING (item_id)
+            WHERE is_listable AND occurred_at >= {begin} AND occurred_at < {begin} + INTERVAL 28 DAY GROUP BY i
+        )
+        SELECT 'season' AS scope, '' AS scope_value, row_number() OVER (ORDER BY n DESC, i) AS place, i, n::DOUBLE AS score, 'popular_season' AS source
+        FROM counted QUALIFY place <= 100
+    """)
+
+
+def fallback(audience: str, *, season_every: int) -> str:
+    """SQL: one row per (segment, country, device) of `audience` and place: what is popular in the segment, then in the country, on the device, with everybody, each item once.
+
+    `audience` is a FROM clause with these three columns; where all are NULL, only the global list is left. Every `season_every`-th place (0: none) is for what was
+    popular at this time of last year.
+    """
+    scopes = ["segment", "country", "device", "global"]
+    known = " OR ".join(f"(scope = '{scope}' AND scope_value = {scope})" for scope in scopes[:-1])
+    group = "segment, country, device"
+    seasonal = f"""
+        SELECT {group}, i, score, source, place * {season_every - 1} + 0.5 AS turn FROM audience CROSS JOIN (FROM scope_list WHERE scope = 'season')
     """
     return f"""
-        WITH audience AS (SELECT DISTINCT country, device FROM ({audience})),
+        WITH audience AS (SELECT DISTINCT {group} {audience}),
         offered AS (
-            SELECT country, device, i, score, 'popular_' || scope AS source, list_position(['country', 'device', 'global'], scope) AS turn, place
-            FROM audience JOIN scope_list ON {_CONCERNS}
-        ), firsts AS (SELECT * FROM offered QUALIFY row_number() OVER (PARTITION BY country, device, i ORDER BY turn, place) = 1)
-        SELECT country, device, i, score, source, row_number() OVER (PARTITION BY country, device ORDER BY turn, place) AS place FROM firsts
+            SELECT {group}, i, score, 'popular_' || scope AS source, list_position({scopes}, scope) AS nearness, place
+            FROM audience JOIN scope_list ON scope = 'global' OR {known}
+        ), nearest AS (SELECT * FROM offered QUALIFY row_number() OVER (PARTITION BY {group}, i ORDER BY nearness, place) = 1),
+        turns AS (
+            SELECT {group}, i, score, source, row_number() OVER (PARTITION BY {group} ORDER BY nearness, place)::DECIMAL(18, 1) AS turn FROM nearest
+            {f"UNION ALL {seasonal}" if season_every else ""}
+        ), firsts AS (SELECT * FROM turns QUALIFY row_number() OVER (PARTITION BY {group}, i ORDER BY turn) = 1)
+        SELECT {group}, i, score, source, row_number() OVER (PARTITION BY {group} ORDER BY turn) AS place FROM firsts
     """
 
 

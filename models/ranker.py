@@ -88,6 +88,15 @@ def score(booster: "lightgbm.Booster", features: "NDArray[np.float32]", *, threa
     return np.round(np.asarray(booster.predict(features, num_iteration=booster.best_iteration, num_threads=threads)), SCORE_DIGITS)
 
 
+def contributions(booster: "lightgbm.Booster", features: "NDArray[np.float32]", *, threads: int) -> "NDArray[np.float64]":
+    """What each feature adds to each row's score (SHAP values, Lundberg et al. 2020), and the bias in the last column; a row sums to its score before rounding."""
+    import numpy as np
+
+    if not len(features):
+        return np.zeros((0, features.shape[1] + 1))
+    return np.asarray(booster.predict(features, num_iteration=booster.best_iteration, num_threads=threads, pred_contrib=True))
+
+
 def ranks(person: "NDArray[np.int32]", item: "NDArray[np.int32]", scores: "NDArray[np.float64]") -> "NDArray[np.int64]":
     """The rank of each row among its person's rows: highest score first, ties by item."""
     import numpy as np

@@ -9,7 +9,7 @@ from dawnlist.lake import Lake, Snapshot
 from dawnlist.settings import Settings
 from dawnlist.sources import of_site
 from dawnlist.stages.base import DAY
-from models.inputs import CANDIDATES, MARTS, Cut, Inputs
+from models.inputs import CANDIDATES, MARTS, SEGMENTS, Cut, Inputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +25,9 @@ def cut_of(settings: Settings, run_date: date, *, horizons_back: int) -> Cut:
 
 
 def inputs_of(tables: Snapshot, as_of: date) -> Inputs:
-    """The marts, and the candidates of `as_of` as far as there are any. Raises MissingInputError where transform has not run."""
+    """The marts, the segments if they were made, and the candidates of `as_of` as far as there are any. Raises MissingInputError where transform has not run."""
     files: dict[str, Sequence[Path]] = {mart: tables.require(mart, stage="transform") for mart in MARTS}
+    files[SEGMENTS] = tables.files(SEGMENTS)
     return Inputs(files | {table: tables.files(table, since=as_of, until=as_of + DAY) for table in CANDIDATES})
 
 

@@ -2,7 +2,7 @@
 
 import time
 
-from dawnlist import duck, scorecard, validation
+from dawnlist import duck, rules, scorecard, validation
 from dawnlist.lake import Lake
 from dawnlist.locks import exclusive
 from dawnlist.settings import Settings
@@ -17,11 +17,12 @@ WRITER_WAIT_SECONDS = 600
 def run(settings: Settings, interval: Interval, *, run_id: str, train: bool = False) -> StageResult:
     """Check and score the day of every source, then pin the lake, and whether the night of the interval's run date trains: `train` asks for it.
 
-    Raises GateError, and leaves the night as it was, when a critical check fails: a source has no events or only old ones, or far fewer
+    Raises SettingsError for a mistake in the rules file: it would stop the night hours later. Raises GateError, and leaves the night as it was, when a critical check fails: a source has no events or only old ones, or far fewer
     than on the same weekday before. It holds the lake's writer lock, so that the night pins the state that was checked. `rows_in` and
     `rows_out` count the events of the pinned state; the metric `scores` has the total of each source.
     """
     started = time.monotonic()
+    rules.load(settings)
     result = StageResult("open", interval.key)
     with exclusive(settings.lake_dir / ".writer.lock", wait_seconds=WRITER_WAIT_SECONDS), duck.writing(settings.home):
         lake = Lake(settings.lake_dir).snapshot()

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dawnlist import tuned, validation
@@ -9,13 +10,16 @@ from dawnlist.data_docs import build_docs
 from dawnlist.duck import connect
 from dawnlist.errors import MissingInputError
 from dawnlist.lake import DataFile, Lake
+from dawnlist.rules import in_force
 from dawnlist.settings import Settings
 from dawnlist.stages import gate
 from dawnlist.stages.base import Interval, Night, StageResult
 from dawnlist.stages.champion import ask, watch
 from dawnlist.stages.modelling import POINTER, cut_of, inputs_of, make_candidates, threads_of
-from models import frame, lists, popular, registry
+from models import frame, lists, merchandising, popular, registry
 from models.inputs import listed_persons
+from models.policies import Policy
+from models.policy_chain import chain
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,11 +31,12 @@ BUCKET_PERSONS = 20_000  # with 40 candidates each, the frame of a bucket takes 
 def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     """Write recommendations and popular_items of the night of `interval.run_date` in one commit, after Spark's candidates and similar items.
 
-    `rows_in` counts persons, `rows_out` recommendations. Raises MissingInputError where transform or train has not run, CorruptedError where the model was changed,
+    `rows_in` counts persons, `rows_out` recommendations. Raises SettingsError for a mistake in the rules, MissingInputError where transform or train has not run, CorruptedError where the model was changed,
     GateError where the lists did not pass: the night's lists then stay as they were.
     """
     started = time.monotonic()
     night = Night.load(settings, interval.run_date)
+    rules = in_force(settings, night.run_date)
     model = registry.load(settings.models_dir, _version(settings, night))
     settings = tuned.as_trained(settings, model.metadata)
     order = lists.Order.of(model, keep=settings.ranker.max_candidates)
@@ -43,11 +48,16 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
         persons = listed_persons(connection, inputs)
         frame.prepare(connection, inputs, cut, persons, settings.candidates)
         popular.create_scope_lists(connection, inputs, cut, window=model.metadata["window"])
-        lists.create_fallback(connection, inputs)
-        changes = {
-            "recommendations": _recommendations(connection, settings, night.tables, model.version, order, len(persons)),
-            "popular_items": [night.tables.write(connection, "popular_items", lists.popular_items(length=settings.recommend.list_length))],
-        }
+        n_lists = lists.create_recipients(connection, inputs)
+        merchandising.create_rules(connection, rules)
+        unknown = merchandising.unknown_names(connection)
+        popular_items = lists.popular_items(merchandising.eligible(rules), length=settings.recommend.list_length)
+        changes = {"popular_items": [night.tables.write(connection, "popular_items", popular_items)]}
+        popular.add_segment_lists(connection, inputs, cut)
+        popular.add_season_list(connection, inputs, cut)
+        lists.create_fallback(connection, season_every=settings.recommend.season_every)
+        policies = chain(connection, inputs, cut, rules, settings.recommend, seed=settings.seed)
+        changes["recommendations"] = _recommendations(connection, settings, night.tables, model.version, order, policies, len(persons), n_lists)
         watched = watch(connection, settings, night, model, order, n_persons=len(persons))
     made = {name: [file for file in files if file] for name, files in changes.items()}
     made |= {} if "similar_items" in before else {"similar_items": []}  # a site without a single interaction
@@ -57,7 +67,7 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     build_docs(settings, night.run_date)
     tables = night.tables.commit(made, run_id=run_id)
     why = ask(settings, night, model, watched)
-    notes += [*watched.notes, *([f"the next night trains: {why}"] if why else watched.asks)]
+    notes += [*unknown, *watched.notes, *([f"the next night trains: {why}"] if why else watched.asks)]
     return StageResult(
         stage=STAGE,
         interval=interval.key,
@@ -72,16 +82,25 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
 
 
 def _recommendations(
-    connection: "duckdb.DuckDBPyConnection", settings: Settings, tables: Lake, version: str, order: lists.Order, n_persons: int
+    connection: "duckdb.DuckDBPyConnection",
+    settings: Settings,
+    tables: Lake,
+    version: str,
+    order: lists.Order,
+    policies: Sequence[Policy],
+    n_persons: int,
+    n_lists: int,
 ) -> list[DataFile | None]:
-    """One file per bucket of persons with a history, and one of everybody else."""
+    """One file per bucket of persons with a history, and one of everybody else: they have no candidates of their own."""
     length = settings.recommend.list_length
     files = []
     for first, last in lists.buckets(n_persons, BUCKET_PERSONS):
         lists.score(connection, order, first=first, last=last, threads=threads_of(settings))
-        query = lists.personal(first=first, last=last, length=length, per_category=settings.recommend.max_per_category, model_version=version)
-        files.append(tables.write(connection, "recommendations", query))
-    return [*files, tables.write(connection, "recommendations", lists.others(length=length, model_version=version))]
+        lists.create_lists(connection, policies, first=first, last=last, length=length)
+        files.append(tables.write(connection, "recommendations", lists.recommendations(whose="person", model_version=version)))
+    lists.create_no_scores(connection)
+    lists.create_lists(connection, policies, first=n_persons, last=n_lists, length=length)
+    return [*files, tables.write(connection, "recommendations", lists.recommendations(whose="other", model_version=version))]
 
 
 def _version(settings: Settings, night: Night) -> str:

@@ -1,12 +1,16 @@
 """Drift by hand: bins, the stability index and its chance level, and what becomes of the figures."""
 
+from datetime import date
 from math import log, sqrt
+from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
 from dawnlist.settings import Drift
 from models import drift
+from models.inputs import Cut, Inputs
 
 RULE = Drift()
 
@@ -54,3 +58,17 @@ def test_lists_have_decayed_when_even_the_upper_bound_is_too_low() -> None:
     assert drift.decay(np.zeros(0), 0.2, seed=1) is None
     assert drift.reasons({}, {}, 0.21, RULE)[0] == ["its lists reached less than the model's held-out figure, by 21% at least"]
     assert drift.reasons({}, {}, 0.2, RULE) == ([], [])
+
+
+def test_what_a_rule_or_a_draw_put_on_a_list_is_not_held_against_the_model(tmp_path: Path) -> None:
+    # Ann knew `old` and took `lamp` after the cut. Without the pinned and the drawn item, lamp is the first of her list.
+    taken = [("ann", "old", "2026-03-09 12:00:00"), ("ann", "lamp", "2026-03-11 12:00:00")]
+    listed = [(1, "mug", "rule"), (2, "pen", "exploration"), (3, "lamp", "als"), (4, "rug", "als")]
+    with duckdb.connect() as connection:
+        interactions, lists = tmp_path / "interactions.parquet", tmp_path / "lists.parquet"
+        rows = ", ".join(f"('{person}', '{item}', 'view', TIMESTAMP '{moment}', 1.0::DOUBLE, true)" for person, item, moment in taken)
+        connection.execute(f"COPY (FROM (VALUES {rows}) AS t(person_id, item_id, event_type, occurred_at, weight, is_personal)) TO '{interactions}'")
+        rows = ", ".join(f"('ann', {rank}, '{item}', '{source}', 'm')" for rank, item, source in listed)
+        connection.execute(f"COPY (FROM (VALUES {rows}) AS t(person_id, rank, item_id, source, model_version)) TO '{lists}'")
+        cut = Cut(date(2026, 3, 10), 3, exclude_seen=False, exclude_bought=True)
+        assert drift.served_quality(connection, Inputs({"fct_interactions": [interactions]}), cut, [lists], "m").tolist() == [1.0]

@@ -471,6 +471,9 @@ def test_good_lists_pass(settings: Settings, tmp_path: Path) -> None:
         ({"score": float("nan")}, {(None, "every score is a finite number")}),
         ({"propensity": 1.5}, {("propensity", "a probability")}),
         ({"person_id": BERTA}, {(None, "who has not consented gets nothing that was made from a history")}),
+        ({"person_id": BERTA, "source": "exploration"}, {(None, "who has not consented gets nothing that was made from a history")}),
+        ({"person_id": BERTA, "source": "popular_country"}, {(None, "who has not consented gets nothing that was made from a history")}),
+        ({"source": "exploration", "propensity": None}, {(None, "what was drawn says how likely that was")}),
         ({"person_id": "d" * 32, "rank": 1}, {(None, "every person_id is in dim_users")}),
     ],
 )

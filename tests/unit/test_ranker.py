@@ -60,6 +60,17 @@ def test_a_better_rank_never_lowers_the_score() -> None:
     assert scores[0] > scores[-1]
 
 
+def test_contributions_and_bias_add_up_to_the_score_and_name_what_was_learnt() -> None:
+    booster, features = trained(), rows().features
+    found = ranker.contributions(booster, features, threads=1)
+    assert found.shape == (len(features), len(FEATURES) + 1)
+    assert np.allclose(found.sum(axis=1), ranker.score(booster, features, threads=1), atol=1e-5)
+    by_hand = list(FEATURES).index("als_rank")
+    assert (np.delete(found[:, :-1], by_hand, axis=1) == 0).all(), "no other feature is known"
+    assert found[rows().is_taken, by_hand].min() > found[~rows().is_taken, by_hand].max()
+    assert ranker.contributions(booster, features[:0], threads=1).shape == (0, len(FEATURES) + 1)
+
+
 def test_the_refit_uses_all_rows_and_the_number_of_trees_that_it_is_given() -> None:
     booster = ranker.refit(rows(), 7, SETTINGS, seed=1, threads=1)
     assert booster.num_trees() == 7

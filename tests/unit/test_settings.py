@@ -47,3 +47,17 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load()
     assert "very secret" not in repr(settings)
     assert "very secret" not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("policies", "message"),
+    [
+        ('["pins", "pins"]', "names a policy twice"),
+        ('["exploration", "pins"]', "exploration must be the last"),
+        ('["pin"]', "Setting recommend.policies"),
+    ],
+)
+def test_an_order_of_policies_that_does_not_hold_is_refused(monkeypatch: pytest.MonkeyPatch, policies: str, message: str) -> None:
+    monkeypatch.setenv("DAWNLIST_RECOMMEND__POLICIES", policies)
+    with pytest.raises(SettingsError, match=message):
+        load()
