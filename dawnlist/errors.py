@@ -134,4 +134,10 @@ class SplitError(DawnlistError):
     exit_code = 21
 
 
+class ExportError(DawnlistError):
+    """An export would change too many users, or a consumer names a bundle that it cannot have."""
+
+    exit_code = 22
+
+
 INTERRUPTED_EXIT_CODE = 130

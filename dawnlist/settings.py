@@ -241,8 +241,26 @@ class Serving(_Section):
 
 
 class Export(_Section):
-    part_rows: int = Field(50_000, ge=1, description="documents per file of the CMS bundle")
-    keep_bundles: int = Field(7, ge=1, description="CMS bundles that are kept; older ones are removed after an export")
+    """The bundles for a CMS, see docs/export-contract.md."""
+
+    formats: tuple[Literal["jsonl", "parquet", "csv"], ...] = Field(("jsonl",), min_length=1, description="each part is written in these: jsonl, parquet, csv")
+    part_rows: int = Field(50_000, ge=1, description="documents per file of a bundle")
+    part_bytes: int = Field(64 << 20, ge=1, description="bytes of JSON after which a file of a bundle ends")
+    keep_bundles: int = Field(7, ge=1, description="bundles that are kept; older ones are removed after an export")
+    max_changed_users_share: float | None = Field(
+        None,
+        ge=0,
+        description="an export that changes, adds or deletes more of the users stops until somebody accepts it; default: no bound, lists change nightly",
+    )
+    max_deleted_users_share: float = Field(0.5, ge=0, le=1, description="an export that deletes more of the users stops until somebody accepts it")
+    churn_min_users: int = Field(100, ge=0, description="with fewer users before, nothing stops an export")
+
+    @field_validator("formats")
+    @classmethod
+    def _once(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(formats)) < len(formats):
+            raise ValueError("name each format once")
+        return formats
 
 
 class Warehouse(_Section):

@@ -47,6 +47,7 @@ def test_a_document_per_person_in_the_order_of_the_keys(settings: Settings) -> N
         "user_id": BOB,
         "aliases": [],
         "segment": "new",
+        "tags": [],
         "personalised": True,
         "expires_at": EXPIRES,
         "recommendations": [
@@ -55,6 +56,7 @@ def test_a_document_per_person_in_the_order_of_the_keys(settings: Settings) -> N
         ],
     }
     assert (ann["user_id"], ann["aliases"], [entry["item_id"] for entry in ann["recommendations"]]) == (ANN, [ANNS_PHONE], ["lamp", "mug", "pen"])
+    assert ann["tags"] == ["gift giver", "night owl"]
     assert (eve["user_id"], eve["segment"], eve["personalised"]) == (EVE, None, False)
 
 
@@ -111,7 +113,7 @@ def test_parts_are_bounded_and_the_manifest_counts_them(settings: Settings) -> N
     assert {
         name: manifest[name] for name in ("contract_version", "kind", "sequence", "run_date", "run_id", "attempt", "created_at", "expires_at", "model_version")
     } == {
-        "contract_version": "1.0",
+        "contract_version": "1.1",
         "kind": "full",
         "sequence": 1,
         "run_date": "2026-11-20",
@@ -130,13 +132,13 @@ def test_the_same_publication_makes_no_new_bundle(settings: Settings) -> None:
     again = export_night(settings)  # published anew, with the same content
     assert (first.metrics, again.metrics) == ({"sequence": 1, "is_new": True}, {"sequence": 1, "is_new": False})
     assert "already has this content" in again.notes[0]
-    assert sorted(path.name for path in settings.exports_dir.iterdir()) == [".export.lock", "000001", "latest"]
+    assert sorted(path.name for path in settings.exports_dir.iterdir()) == [".export.lock", "000001", "hashes", "latest"]
 
 
 def test_a_changed_list_makes_the_next_bundle_and_the_oldest_is_removed(settings: Settings) -> None:
     for number, item in enumerate(["lamp", "mug", "pen"], start=1):
         assert export_night(settings, lists={ANN: [item]}).metrics["sequence"] == number
-    assert sorted(path.name for path in settings.exports_dir.iterdir()) == [".export.lock", "000002", "000003", "latest"]
+    assert sorted(path.name for path in settings.exports_dir.iterdir()) == [".export.lock", "000002", "000003", "hashes", "latest"]
     assert export.latest(settings.exports_dir).name == "000003"
     assert [entry["recommendations"][0]["item_id"] for entry in documents(settings, "users-*.jsonl")] == ["pen"]
 
