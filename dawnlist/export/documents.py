@@ -58,9 +58,9 @@ def build(connection: "duckdb.DuckDBPyConnection", publication: "Publication", n
         connection.execute(f"CREATE TEMP VIEW {table} AS FROM {scan(night.require(table, stage=stage), _COLUMNS[table])}")
     expires_at = literal(publication.expires_at.strftime(MOMENT))
     day = f"DATE {literal(str(run_date))}"
-    _fill(connection, "users", expires_at, [_users(span, day) for span in _spans(connection, "published.serving.recommendations", "user_id")])
-    _fill(connection, "items", expires_at, [_items(span) for span in _spans(connection, "dim_items", "item_id")])
-    _fill(connection, "fallbacks", expires_at, [_FALLBACKS])
+    fill(connection, "users", expires_at, [_users(span, day) for span in _spans(connection, "published.serving.recommendations", "user_id")])
+    fill(connection, "items", expires_at, [_items(span) for span in _spans(connection, "dim_items", "item_id")])
+    fill(connection, "fallbacks", expires_at, [_FALLBACKS])
     view(connection)
 
 
@@ -69,7 +69,8 @@ def view(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute(f"CREATE TEMP VIEW hashes AS {' UNION ALL '.join(f'SELECT {literal(kind)} AS kind, id, hash FROM {kind}' for kind in KIND)}")
 
 
-def _fill(connection: "duckdb.DuckDBPyConnection", kind: Documents, expires_at: str, queries: list[str]) -> None:
+def fill(connection: "duckdb.DuckDBPyConnection", kind: Documents, expires_at: str, queries: list[str]) -> None:
+    """Make the table of one kind from queries for its documents without `expires_at` (an SQL literal), one after the other."""
     for number, query in enumerate(queries):
         rows = f"""
             SELECT document.*, {expires_at} AS expires_at, {_ID[kind]} AS id,
