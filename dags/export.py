@@ -19,6 +19,8 @@ and must not be imported. Consumers that have acknowledged an older bundle get a
 
 **When it fails**, the serving tables are already up to date; only the CMS is behind. Clear the task: it writes the bundle anew.
 - `StorageError`: the disk is full, or the folder cannot be written.
+- `DeliveryError`: the CMS cannot be reached, or refuses (`delivery.to`). The task tries again by itself, and goes on where it stopped; so does `dawnlist export deliver`.
+- `RefusedDocumentsError`: the CMS has the bundle without some documents; `exports/cms/deliveries/` names them and the reasons. Nothing to clear.
 - `ExportError`: more users would change than the settings allow. If that is right, `dawnlist export --run-date DAY --accept-churn`.
 - `MissingInputError`: the day was never published. Run `nightly` with its key first.
 """,

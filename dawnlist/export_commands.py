@@ -48,6 +48,18 @@ def ack(
 
 
 @app.command()
+def deliver(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be sent")] = False,
+    home: Home = None,
+) -> None:
+    """Send the newest bundle to delivery.to: a folder, an object store, or a CMS by HTTP. What was cut short goes on where it stopped."""
+    from dawnlist.export import deliver
+
+    for line in deliver.deliver(_settings(home), now=datetime.now(UTC), is_dry_run=dry_run):
+        typer.echo(line)
+
+
+@app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False, home: Home = None) -> None:
     """What each consumer has acknowledged, and what is waiting for it."""
     from dawnlist.export import consumers
