@@ -151,6 +151,10 @@ class BaseMissingError(DeliveryError):
     """The CMS does not have the bundle that a delta is from."""
 
 
+class ManifestRefusedError(DeliveryError):
+    """The CMS lacks documents that it was sent, or cannot use the bundle."""
+
+
 class RefusedDocumentsError(DeliveryError):
     """The CMS has the bundle without some documents, which it refused: sending them again would not help."""
 

@@ -52,6 +52,7 @@ def _by_http(settings: Settings, root: Path, now: datetime, *, is_dry_run: bool)
         sent = post.post(folder, settings.delivery, record)
     with shelf.lock(root):
         consumers.acknowledge(root, name, read_manifest(folder)["sequence"], at=now, went_back=True)
+    post.close(record)
     yield f"{to} has {folder.name}: {sent.documents:,} documents in {sent.requests:,} requests."
     if sent.refused:
         raise RefusedDocumentsError(f"{to} has {folder.name}, but refused {len(sent.refused):,} of its documents: {sent.record} names them and the reasons.")

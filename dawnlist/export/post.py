@@ -12,8 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
+from uuid import uuid4
 
-from dawnlist.errors import BaseMissingError, DeliveryError, SettingsError
+from dawnlist.errors import BaseMissingError, DeliveryError, ManifestRefusedError, SettingsError
 from dawnlist.export.contract import MANIFEST, read_manifest
 from dawnlist.files import write_json
 from dawnlist.settings import Delivery
@@ -32,13 +33,18 @@ LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 @dataclass
 class Progress:
-    """What the CMS has of `bundle`: all parts before `part`, and the first `line` lines of that one; `refused`: documents that it did not take."""
+    """What the CMS has of `bundle`: all parts before `part`, and the first `line` lines of that one.
+
+    `refused`: documents that it did not take. `key`: what the idempotency keys of this delivery begin with. `is_done`: the CMS has taken the manifest, and that is noted.
+    """
 
     bundle: str
     to: str
     part: int = 0
     line: int = 0
     refused: list[dict[str, Any]] = field(default_factory=list)
+    key: str = field(default_factory=lambda: uuid4().hex)
+    is_done: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,13 +58,17 @@ class Sent:
 
 
 def post(folder: Path, settings: Delivery, record: Path) -> Sent:
-    """Send the bundle in `folder` to `settings.to`, and note in the file `record` how far it got. Raises DeliveryError, BaseMissingError, SettingsError."""
+    """Send the bundle in `folder` to `settings.to`, and note in the file `record` how far it got. `close` ends the delivery.
+
+    Raises SettingsError, BaseMissingError, and DeliveryError; when the CMS refused the manifest, the next call sends everything again.
+    """
     manifest = read_manifest(folder)
     parts = [part for part in manifest["parts"] if part["format"] == "jsonl"]
     if len(parts) < len(manifest["parts"]) and not parts:
         raise SettingsError("Documents go by HTTP from parts in JSON lines: add jsonl to export.formats and export again.")
     progress = _progress(record, folder.name, str(settings.to))
-    client, n_documents = _Client(settings, folder.name, manifest), 0
+    write_json(record, asdict(progress))
+    client, n_documents = _Client(settings, progress, manifest), 0
     for number, part in enumerate(parts[progress.part :], start=progress.part):
         for line, batch in _batches(folder / part["name"], progress.line, settings.batch_documents):
             progress.refused += client.send(part, line, batch)
@@ -66,18 +76,26 @@ def post(folder: Path, settings: Delivery, record: Path) -> Sent:
             n_documents += len(batch)
             write_json(record, asdict(progress))
         progress.part, progress.line = number + 1, 0
-    client.finish()
-    write_json(record, asdict(progress))
+    try:
+        client.finish()
+    except ManifestRefusedError:
+        record.unlink()
+        raise
     return Sent(n_documents, client.n_requests, progress.refused, record)
 
 
+def close(record: Path) -> None:
+    """Note that the delivery is over: the same bundle again would be a new one."""
+    write_json(record, json.loads(record.read_text(encoding="utf-8")) | {"is_done": True})
+
+
 def _progress(record: Path, bundle: str, to: str) -> Progress:
-    """Where the delivery of `bundle` stopped; its beginning where another bundle, or another address, was under way."""
+    """Where the delivery of `bundle` stopped; its beginning where it has not begun, or is over."""
     try:
         found = Progress(**json.loads(record.read_text(encoding="utf-8")))
     except (FileNotFoundError, json.JSONDecodeError, TypeError):  # a repeated batch does no harm
         return Progress(bundle, to)
-    return found if (found.bundle, found.to) == (bundle, to) else Progress(bundle, to)
+    return found if (found.bundle, found.to, found.is_done) == (bundle, to, False) else Progress(bundle, to)
 
 
 def _batches(path: Path, first: int, size: int) -> Iterator[tuple[int, list[str]]]:
@@ -92,13 +110,13 @@ def _batches(path: Path, first: int, size: int) -> Iterator[tuple[int, list[str]
 class _Client:
     """Requests to one address: paced, tried again, never redirected, TLS verified."""
 
-    def __init__(self, settings: Delivery, bundle: str, manifest: dict[str, Any]) -> None:
+    def __init__(self, settings: Delivery, progress: Progress, manifest: dict[str, Any]) -> None:
         import urllib3
 
         self._to, self._pause, self._sent_at = str(settings.to), 1 / settings.requests_per_second, 0.0
         self.n_requests = 0
-        self._bundle, self._manifest = bundle, manifest
-        self._head = {"bundle": bundle, **{name: manifest[name] for name in ("kind", "sequence", "base_sequence") if name in manifest}}
+        self._bundle, self._key, self._manifest = progress.bundle, progress.key, manifest
+        self._head = {"bundle": progress.bundle, **{name: manifest[name] for name in ("kind", "sequence", "base_sequence") if name in manifest}}
         self._headers = {"Content-Type": "application/json"}
         if settings.token:
             if urlsplit(self._to).scheme != "https" and urlsplit(self._to).hostname not in LOCAL:
@@ -119,7 +137,7 @@ class _Client:
     def send(self, part: dict[str, Any], line: int, batch: list[str]) -> list[dict[str, Any]]:
         """Send one batch; the documents that are refused, with the reasons."""
         head = json.dumps(self._head | {"documents": part["documents"], "change": part["change"]})
-        answer = self._post(f'{head[:-1]}, "entries": [{",".join(batch)}]}}', f"{self._bundle}/{part['name']}/{line}-{line + len(batch)}/{part['sha256'][:16]}")
+        answer = self._post(f'{head[:-1]}, "entries": [{",".join(batch)}]}}', f"{self._key}/{part['name']}/{line}-{line + len(batch)}")
         if answer.status in ABOUT_CONTENT and len(batch) > 1:
             half = len(batch) // 2
             return self.send(part, line, batch[:half]) + self.send(part, line + half, batch[half:])
@@ -129,9 +147,12 @@ class _Client:
 
     def finish(self) -> None:
         """Send the manifest: from now on the documents count."""
-        answer = self._post(json.dumps(self._head | {"manifest": self._manifest}), f"{self._bundle}/{MANIFEST}/{self._manifest['created_at']}")
+        answer = self._post(json.dumps(self._head | {"manifest": self._manifest}), f"{self._key}/{MANIFEST}")
         if answer.status in ABOUT_CONTENT:
-            raise DeliveryError(f"{self._to} refused the manifest of {self._bundle} with status {answer.status}. It still shows what it had before.")
+            raise ManifestRefusedError(
+                f"{self._to} refused the manifest of {self._bundle} with status {answer.status}, and shows what it had before. Ask its operator; "
+                f"run this again and everything is sent anew."
+            )
 
     def _post(self, body: str, key: str) -> "urllib3.BaseHTTPResponse":
         import urllib3

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from dawnlist import export
-from dawnlist.errors import CorruptedError, DeliveryError, SettingsError
+from dawnlist.errors import CorruptedError, DeliveryError, ManifestRefusedError, SettingsError
 from dawnlist.export import consumers, deliver
 from dawnlist.settings import Delivery, Settings
 from dawnlist.stages import export as export_stage
@@ -207,6 +207,45 @@ def test_a_cms_without_the_base_gets_the_full_bundle(settings: Settings, cms: tu
     said = send(settings)
     assert "does not have bundle 000001" in said[0]
     assert state.shown == documents_of(settings.exports_dir / "000002")
+
+
+def test_a_cms_that_was_restored_gets_the_same_bundle_whole_again(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, url = cms
+    state.shown, state.sequence = documents_of(settings.exports_dir / "000001"), 1
+    send(settings)
+    state.shown, state.sequence = documents_of(settings.exports_dir / "000001"), 1
+    consumers.acknowledge(settings.exports_dir, "cms", 1, at=MORNING, went_back=True)
+    assert send(settings) == [f"{url} has 000002-from-000001: 2 documents in 3 requests."]
+    assert state.shown == documents_of(settings.exports_dir / "000002")
+
+
+def test_a_refused_manifest_sends_everything_anew(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, _ = cms
+    anew(settings)
+    n_documents = len(documents_of(settings.exports_dir / "000002"))
+    state.trouble = lambda number: "422" if number == n_documents + 1 else None
+    with pytest.raises(ManifestRefusedError, match="sent anew"):
+        send(settings)
+    assert (state.shown, "cms" in consumers.read(settings.exports_dir)) == ({}, False)
+    state.bundle, state.staged = "", {}  # it had lost what it was sent
+    send(settings)
+    assert state.shown == documents_of(settings.exports_dir / "000002")
+
+
+def test_a_kill_between_the_last_answer_and_the_note_of_it_doubles_nothing(settings: Settings, cms: tuple[Cms, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    state, url = cms
+    anew(settings)
+
+    def killed(*_arguments: Any, **_options: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(consumers, "acknowledge", killed)
+        with pytest.raises(KeyboardInterrupt):
+            send(settings)
+    assert send(settings) == [f"{url} has 000002: 0 documents in 1 requests."]
+    assert set(state.taken.values()) == {1}
+    assert consumers.read(settings.exports_dir)["cms"].sequence == 2
 
 
 def test_requests_keep_to_their_rate(settings: Settings, cms: tuple[Cms, str]) -> None:
