@@ -7,7 +7,8 @@
                        consumers.json           who has acknowledged what
 
 `documents` makes the documents, `parts` writes them to files, `delta` finds what changed, `contract` is what the receiving side checks,
-`shelf` is the folder of bundles, `consumers` the acknowledgements, and `make` a night's export.
+`shelf` is the folder of bundles, `consumers` the acknowledgements, and `make` a night's export. `deliver` sends bundles to folders and stores,
+and with `post` to a CMS by HTTP.
 """
 
 from dawnlist.export.contract import MANIFEST, schema, verify

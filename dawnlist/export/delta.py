@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dawnlist.duck import literal
+from dawnlist.errors import CorruptedError
 from dawnlist.export.contract import Documents
 from dawnlist.files import make_folder, replace_file
 
@@ -31,8 +32,19 @@ def keep_hashes(connection: "duckdb.DuckDBPyConnection", target: Path) -> None:
 
 
 def compare(connection: "duckdb.DuckDBPyConnection", base: Path) -> None:
-    """Make the tables `changed` (kind, id: documents that the hashes of `base` do not have as they are) and `gone` (those that are no more)."""
+    """Make the tables `changed` (kind, id: documents that the hashes of `base` do not have as they are) and `gone` (those that are no more).
+
+    Raises CorruptedError when the file `base` cannot be read.
+    """
+    import duckdb
+
     before = f"read_parquet({literal(str(base))})"
+    try:
+        connection.execute(f"SELECT kind, id, hash FROM {before}").fetchmany(0)
+    except duckdb.Error as error:
+        raise CorruptedError(
+            f"{base} cannot be read: {str(error).splitlines()[0]} Move it away and export again: consumers that stand there take the full bundle."
+        ) from error
     connection.execute(f"CREATE OR REPLACE TEMP TABLE changed AS SELECT kind, id FROM hashes ANTI JOIN {before} AS before USING (kind, id, hash)")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE gone AS SELECT kind, id, strlen(id) AS n_bytes FROM {before} AS before ANTI JOIN hashes USING (kind, id)")
 

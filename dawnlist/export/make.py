@@ -100,7 +100,7 @@ def _full(connection: "duckdb.DuckDBPyConnection", root: Path, run: _Run, settin
             return newest, False
         if not accept_churn:
             _check_churn(delta.churn(connection, base), newest, run, settings)
-    sequence = 1 + max(newest, *(one.sequence for one in consumers.read(root).values()), newest)
+    sequence = 1 + max([newest, *(one.sequence for one in consumers.read(root).values())])
     _write(connection, root, shelf.full(root, sequence), run, settings, {"kind": "full", "sequence": sequence}, {(kind, "upsert"): kind for kind in KINDS})
     return sequence, True
 

@@ -79,7 +79,7 @@ def forget_old(root: Path, *, keep: int, acknowledged: Collection[int]) -> None:
         bundle = _BUNDLE.fullmatch(folder.name)
         if bundle and int(bundle.group(1)) < kept[0]:
             remove_folder(folder)
-    oldest = min(kept[0], *acknowledged, kept[0])
+    oldest = min([kept[0], *acknowledged])
     for file in (root / "hashes").glob("[0-9]*.parquet"):
         if int(file.stem) < oldest:
             file.unlink()

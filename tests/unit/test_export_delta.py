@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 from dawnlist import export
 from dawnlist.duck import literal
-from dawnlist.errors import ExportError
+from dawnlist.errors import CorruptedError, ExportError
 from dawnlist.export import consumers, delta, documents, parts, shelf
 from dawnlist.export.contract import Part
 from dawnlist.settings import Export
@@ -126,6 +126,15 @@ def test_any_run_of_deltas_gives_the_newest_full_bundle(tmp_path_factory: pytest
         consumer = applied(applied(consumer, folder, form, f"night {following}"), folder, form, f"night {following}")  # twice is once
         assert consumer == contents(root / str(following), form)
         at = following
+
+
+def test_damaged_hashes_are_named(tmp_path: Path) -> None:
+    shelf.hashes(tmp_path, 1).parent.mkdir()
+    shelf.hashes(tmp_path, 1).write_bytes(b"PAR1 cut short")
+    with duckdb.connect() as connection:
+        tables(connection, state_of({}), "night")
+        with pytest.raises(CorruptedError, match=r"000001.parquet cannot be read: .* take the full bundle"):
+            delta.compare(connection, shelf.hashes(tmp_path, 1))
 
 
 def state_of(users: dict[str, list[str]], items: dict[str, list[str]] | None = None) -> dict[str, Any]:
