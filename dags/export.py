@@ -12,13 +12,16 @@ with DAG(
     default_args=DEFAULT_ARGS,
     tags=["dawnlist", "daily"],
     doc_md="""
-### export: the CMS bundle of one night
+### export: the CMS bundles of one night
 
 Starts when `nightly` has published. Writes `exports/cms/<sequence>/`, the manifest last: a bundle without a manifest is not finished
-and must not be imported.
+and must not be imported. Consumers that have acknowledged an older bundle get a delta from it, `exports/cms/<sequence>-from-<base>/`.
 
 **When it fails**, the serving tables are already up to date; only the CMS is behind. Clear the task: it writes the bundle anew.
 - `StorageError`: the disk is full, or the folder cannot be written.
+- `DeliveryError`: the CMS cannot be reached, or refuses (`delivery.to`). The task tries again by itself, and goes on where it stopped; so does `dawnlist export deliver`.
+- `RefusedDocumentsError`: the CMS has the bundle without some documents; `exports/cms/deliveries/` names them and the reasons. Nothing to clear.
+- `ExportError`: more users would change than the settings allow. If that is right, `dawnlist export --run-date DAY --accept-churn`.
 - `MissingInputError`: the day was never published. Run `nightly` with its key first.
 """,
 ) as dag:

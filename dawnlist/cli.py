@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from dawnlist import __version__, model_commands
+from dawnlist import __version__, export_commands, model_commands
 from dawnlist.cli_evaluate import evaluate
 from dawnlist.cli_tune import tune
 from dawnlist.errors import INTERRUPTED_EXIT_CODE, DawnlistError, SettingsError, StorageError
@@ -33,11 +33,10 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-export_app = typer.Typer(help="Write the CMS bundle of what is published, or check a bundle.", invoke_without_command=True)
 sources_app = typer.Typer(help="The sources that events come from: one YAML file each in config/sources.", no_args_is_help=True)
 app.command()(evaluate)
 app.command()(tune)
-app.add_typer(export_app, name="export", rich_help_panel="Stages of a night")
+app.add_typer(export_commands.app, name="export", rich_help_panel="Stages of a night")
 app.add_typer(sources_app, name="sources")
 quarantine_app = typer.Typer(help="Rows that could not be used: why, how they look, and their replay after the mapping was mended.", no_args_is_help=True)
 keys_app = typer.Typer(help="The key of the pseudonyms: what it is called, and its rotation.", no_args_is_help=True)
@@ -296,21 +295,18 @@ def publish(
     _stage("publish", settings, _night(settings, run_date), **({"force": True} if force else {}))
 
 
-@export_app.callback()
-def export(context: typer.Context, run_date: RunDate = None, source: SourceName = None, home: Home = None) -> None:
-    """Write the CMS bundle of what is published; `verify` checks one."""
+@export_commands.app.callback()
+def export(
+    context: typer.Context,
+    run_date: RunDate = None,
+    source: SourceName = None,
+    home: Home = None,
+    accept_churn: Annotated[bool, typer.Option("--accept-churn", help="export even where more users change than the settings allow")] = False,
+) -> None:
+    """Write the CMS bundle of what is published, and the deltas for its consumers; or one of the commands below."""
     if context.invoked_subcommand is None:
         settings = _settings(home, None, source)
-        _stage("export", settings, _night(settings, run_date))
-
-
-@export_app.command("verify")
-def export_verify(bundle: Annotated[Path, typer.Argument(help="the folder of the bundle: exports/cms/<sequence>, or latest")]) -> None:
-    """Check a bundle as its receiver would: every part is there, with the rows and the SHA-256 that the manifest says."""
-    from dawnlist.export import verify
-
-    verify(bundle)
-    typer.echo(f"{bundle} is complete and unchanged.")
+        _stage("export", settings, _night(settings, run_date), **({"accept_churn": True} if accept_churn else {}))
 
 
 @app.command()

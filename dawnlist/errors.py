@@ -134,4 +134,31 @@ class SplitError(DawnlistError):
     exit_code = 21
 
 
+class ExportError(DawnlistError):
+    """An export would change too many users, or a consumer names a bundle that it cannot have."""
+
+    exit_code = 22
+
+
+class DeliveryError(DawnlistError):
+    """A bundle could not be delivered; the same call goes on where it stopped."""
+
+    exit_code = 23
+    is_retryable = True
+
+
+class BaseMissingError(DeliveryError):
+    """The CMS does not have the bundle that a delta is from."""
+
+
+class ManifestRefusedError(DeliveryError):
+    """The CMS lacks documents that it was sent, or cannot use the bundle."""
+
+
+class RefusedDocumentsError(DeliveryError):
+    """The CMS has the bundle without some documents, which it refused: sending them again would not help."""
+
+    is_retryable = False
+
+
 INTERRUPTED_EXIT_CODE = 130

@@ -22,7 +22,7 @@ PREFIX = "DAWNLIST_"
 DELIMITER = "__"
 # Read by the tests and by the settings' own loading, not settings themselves.
 OTHER_VARIABLES = frozenset({"DAWNLIST_REAL_DATA", "DAWNLIST_CONFIG"})
-SECRETS = frozenset({("privacy", "key"), ("privacy", "previous_key"), ("serving", "url"), ("airflow", "alert_url"), ("mlflow", "uri")})
+SECRETS = frozenset({("privacy", "key"), ("privacy", "previous_key"), ("serving", "url"), ("airflow", "alert_url"), ("mlflow", "uri"), ("delivery", "token")})
 
 
 PolicyName = Literal["seen", "freshness", "boosts", "diversity", "category_cap", "brand_cap", "pins", "exploration"]
@@ -295,8 +295,46 @@ class Serving(_Section):
 
 
 class Export(_Section):
-    part_rows: int = Field(50_000, ge=1, description="documents per file of the CMS bundle")
-    keep_bundles: int = Field(7, ge=1, description="CMS bundles that are kept; older ones are removed after an export")
+    """The bundles for a CMS, see docs/export-contract.md."""
+
+    formats: tuple[Literal["jsonl", "parquet", "csv"], ...] = Field(("jsonl",), min_length=1, description="each part is written in these: jsonl, parquet, csv")
+    part_rows: int = Field(50_000, ge=1, description="documents per file of a bundle")
+    part_bytes: int = Field(64 << 20, ge=1, description="bytes of JSON after which a file of a bundle ends")
+    keep_bundles: int = Field(7, ge=1, description="bundles that are kept; older ones are removed after an export")
+    max_changed_users_share: float | None = Field(
+        None,
+        ge=0,
+        description="an export that changes, adds or deletes more of the users stops until somebody accepts it; default: no bound, lists change nightly",
+    )
+    max_deleted_users_share: float = Field(0.5, ge=0, le=1, description="an export that deletes more of the users stops until somebody accepts it")
+    churn_min_users: int = Field(100, ge=0, description="with fewer users before, nothing stops an export")
+
+    @field_validator("formats")
+    @classmethod
+    def _once(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(formats)) < len(formats):
+            raise ValueError("name each format once")
+        return formats
+
+
+class Delivery(_Section):
+    """Where bundles are sent, see docs/export-contract.md."""
+
+    to: str | None = Field(None, description="a folder, a URL that fsspec writes to (s3://bucket/folder, sftp://host/folder), or the https:// address of a CMS")
+    consumer: str = Field("cms", description="HTTP: the consumer whose acknowledgements the CMS's answers are")
+    token: SecretStr | None = Field(None, description="HTTP: sent as Authorization: Bearer …; only over https, or to this machine")
+    batch_documents: int = Field(500, ge=1, description="HTTP: documents per request")
+    requests_per_second: float = Field(10, gt=0, description="HTTP: no more requests than this")
+    attempts: int = Field(8, ge=1, description="HTTP: a request is tried so often before the delivery stops")
+    backoff_seconds: float = Field(0.5, ge=0, description="HTTP: the pause after a second failure; it doubles each time, up to two minutes, with jitter")
+    timeout_seconds: float = Field(30, gt=0, description="HTTP: to connect, and between two bytes of an answer")
+
+    @field_validator("to")
+    @classmethod
+    def _without_credentials(cls, to: str | None) -> str | None:
+        if to is not None and "://" in to and (urlsplit(to).password or urlsplit(to).query):
+            raise ValueError("a URL must not hold a password or a token; credentials come from the environment")
+        return to.rstrip("/") if to else to
 
 
 class Warehouse(_Section):
@@ -357,6 +395,7 @@ class Settings(BaseSettings):
     recommend: Recommend = Recommend()
     serving: Serving = Serving()
     export: Export = Export()
+    delivery: Delivery = Delivery()
     warehouse: Warehouse = Warehouse()
     spark: Spark = Spark()
     duckdb: DuckDB = DuckDB()

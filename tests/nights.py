@@ -33,6 +33,15 @@ def tables(lists: Mapping[str, Sequence[str]] = LISTS) -> dict[str, tuple[str, l
             [(ANN, "store", True), (BOB, "store", True), (EVE, "store", False)],
         ),
         "user_segments": ("person_id VARCHAR, segment INTEGER, segment_label VARCHAR, distance DOUBLE", [(ANN, 0, "loyal", 0.1), (BOB, 1, "new", 0.2)]),
+        "feat_user_labels": (
+            "person_id VARCHAR, feature_date DATE, kind VARCHAR, label VARCHAR",
+            [
+                (ANN, str(RUN_DATE), "tag", "night owl"),
+                (ANN, str(RUN_DATE), "tag", "gift giver"),
+                (ANN, "2026-10-01", "tag", "old"),
+                (BOB, str(RUN_DATE), "segment", "vip"),
+            ],
+        ),
         "dim_items": (
             "item_id VARCHAR, source VARCHAR, title VARCHAR, is_available BOOLEAN, is_blocked BOOLEAN",
             sorted(

@@ -127,6 +127,7 @@ def test_the_analysts_find_marts_lists_and_records_in_one_file(settings: Setting
         assert tables == {
             "marts.dim_items": 6,
             "marts.dim_users": 3,
+            "marts.feat_user_labels": 4,
             "marts.user_segments": 2,
             "operations.gate_results": 1,
             "operations.ledger": 0,
@@ -216,7 +217,7 @@ def test_a_kill_around_the_swaps_of_publish_leaves_the_old_lists_or_the_new_ones
 
 @pytest.mark.parametrize(
     ("number", "moment", "newest"),
-    [(1, "before", "000001"), (1, "after", "000001"), (2, "before", "000001"), (2, "after", "000001"), (3, "before", "000001"), (3, "after", "000002")],
+    [*((number, moment, "000001") for number in (1, 2, 3) for moment in ("before", "after")), (4, "before", "000001"), (4, "after", "000002")],
 )
 def test_a_kill_around_the_swaps_of_export_leaves_the_old_bundle_or_the_new_one(settings: Settings, number: int, moment: str, newest: str) -> None:
     _, after = prepare_kill(settings)

@@ -2,15 +2,20 @@
 
 import json
 import re
+import shutil
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from jsonschema import Draft202012Validator
+from typer.testing import CliRunner
 
 from dawnlist import export
-from dawnlist.errors import CorruptedError, MissingInputError, PublicationError
+from dawnlist.cli import app
+from dawnlist.errors import CorruptedError, ExportError, MissingInputError, PublicationError
+from dawnlist.export import consumers
 from dawnlist.privacy import Key
 from dawnlist.settings import PROJECT, Export, Settings
 from dawnlist.stages import export as export_stage
@@ -47,6 +52,7 @@ def test_a_document_per_person_in_the_order_of_the_keys(settings: Settings) -> N
         "user_id": BOB,
         "aliases": [],
         "segment": "new",
+        "tags": [],
         "personalised": True,
         "expires_at": EXPIRES,
         "recommendations": [
@@ -55,6 +61,7 @@ def test_a_document_per_person_in_the_order_of_the_keys(settings: Settings) -> N
         ],
     }
     assert (ann["user_id"], ann["aliases"], [entry["item_id"] for entry in ann["recommendations"]]) == (ANN, [ANNS_PHONE], ["lamp", "mug", "pen"])
+    assert ann["tags"] == ["gift giver", "night owl"]
     assert (eve["user_id"], eve["segment"], eve["personalised"]) == (EVE, None, False)
 
 
@@ -111,7 +118,7 @@ def test_parts_are_bounded_and_the_manifest_counts_them(settings: Settings) -> N
     assert {
         name: manifest[name] for name in ("contract_version", "kind", "sequence", "run_date", "run_id", "attempt", "created_at", "expires_at", "model_version")
     } == {
-        "contract_version": "1.0",
+        "contract_version": "1.1",
         "kind": "full",
         "sequence": 1,
         "run_date": "2026-11-20",
@@ -130,13 +137,13 @@ def test_the_same_publication_makes_no_new_bundle(settings: Settings) -> None:
     again = export_night(settings)  # published anew, with the same content
     assert (first.metrics, again.metrics) == ({"sequence": 1, "is_new": True}, {"sequence": 1, "is_new": False})
     assert "already has this content" in again.notes[0]
-    assert sorted(path.name for path in settings.exports_dir.iterdir()) == [".export.lock", "000001", "latest"]
+    assert sorted(path.name for path in settings.exports_dir.iterdir()) == [".export.lock", "000001", "hashes", "latest"]
 
 
 def test_a_changed_list_makes_the_next_bundle_and_the_oldest_is_removed(settings: Settings) -> None:
     for number, item in enumerate(["lamp", "mug", "pen"], start=1):
         assert export_night(settings, lists={ANN: [item]}).metrics["sequence"] == number
-    assert sorted(path.name for path in settings.exports_dir.iterdir()) == [".export.lock", "000002", "000003", "latest"]
+    assert sorted(path.name for path in settings.exports_dir.iterdir()) == [".export.lock", "000002", "000003", "hashes", "latest"]
     assert export.latest(settings.exports_dir).name == "000003"
     assert [entry["recommendations"][0]["item_id"] for entry in documents(settings, "users-*.jsonl")] == ["pen"]
 
@@ -248,3 +255,127 @@ def test_the_examples_of_the_contract_follow_the_schemas() -> None:
     examples = [json.loads(example) for example in re.findall(r"```json\n(.*?)```", contract, re.DOTALL)]
     for name, example in zip(("user", "item", "fallback"), examples, strict=True):
         assert [fault.message for fault in Draft202012Validator(export.schema(name)).iter_errors(example)] == []  # type: ignore[arg-type]
+
+
+def acknowledge(settings: Settings, sequence: int, consumer: str = "cms", **options: bool) -> None:
+    consumers.acknowledge(settings.exports_dir, consumer, sequence, at=MORNING, **options)
+
+
+def delta_of(settings: Settings, name: str) -> tuple[list[Any], list[Any]]:
+    """The users that a delta brings, by id, and the keys of those it takes away."""
+    folder = settings.exports_dir / name
+    export.verify(folder)
+    brought, taken = (
+        [json.loads(line) for path in sorted(folder.glob(pattern)) for line in path.read_text(encoding="utf-8").splitlines()]
+        for pattern in ("users-[0-9]*", "users-deleted-*")
+    )
+    return [document["user_id"] for document in brought], [document["user_id"] for document in taken]
+
+
+def test_each_consumer_gets_a_delta_from_the_bundle_that_it_has(settings: Settings) -> None:
+    export_night(settings)
+    acknowledge(settings, 1)
+    assert export_night(settings, lists={ANN: ["lamp"], BOB: ["pen", "lamp"], EVE: ["mug"]}).paths[1:] == [str(settings.exports_dir / "000002-from-000001")]
+    assert delta_of(settings, "000002-from-000001") == ([ANN], [])
+    acknowledge(settings, 2, "app")
+    result = export_night(settings, lists={BOB: ["rug"], EVE: ["mug"]})  # the CMS has missed a night
+    assert [Path(path).name for path in result.paths] == ["000003", "000003-from-000001", "000003-from-000002"]
+    assert delta_of(settings, "000003-from-000001") == delta_of(settings, "000003-from-000002") == ([BOB], [ANN])
+    manifest = json.loads((settings.exports_dir / "000003-from-000001" / "manifest.json").read_text(encoding="utf-8"))
+    assert {name: manifest[name] for name in ("kind", "sequence", "base_sequence", "rows", "deletes", "totals")} == {
+        "kind": "delta",
+        "sequence": 3,
+        "base_sequence": 1,
+        "rows": {"users": 1, "items": 0, "fallbacks": 0},
+        "deletes": {"users": 1, "items": 0, "fallbacks": 0},
+        "totals": {"users": 2, "items": 6, "fallbacks": 2},
+    }
+
+
+def test_a_bundle_that_is_acknowledged_late_gets_its_delta_from_the_next_export(settings: Settings) -> None:
+    export_night(settings)
+    export_night(settings, lists={ANN: ["lamp"]})
+    acknowledge(settings, 1)
+    again = export_stage.run(settings, Interval.day(RUN_DATE), run_id="run-2", created_at=MORNING)
+    assert (again.metrics, again.counts["deltas"]) == ({"sequence": 2, "is_new": False}, 1)
+    assert delta_of(settings, "000002-from-000001") == ([ANN], [BOB, EVE])
+
+
+def test_lists_that_are_rolled_back_are_the_next_bundle(settings: Settings) -> None:
+    export_night(settings)
+    acknowledge(settings, 1)
+    export_night(settings, lists={ANN: ["rug"]})
+    acknowledge(settings, 2)
+    export_night(settings)
+    assert delta_of(settings, "000003-from-000002") == ([ANN, BOB, EVE], [])
+
+
+def test_who_withdraws_is_in_the_very_next_delta_without_segment_and_tags(settings: Settings) -> None:
+    export_night(settings)
+    acknowledge(settings, 1)
+    people = [(ANN, "store", False), (BOB, "store", True), (EVE, "store", False)]
+    export_night(settings, dim_users=people, lists={ANN: ["mug"], BOB: ["pen", "lamp"], EVE: ["mug"]})
+    (folder,) = settings.exports_dir.glob("000002-from-*")
+    (ann,) = [json.loads(line) for line in (folder / "users-00001.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert (ann["user_id"], ann["segment"], ann["tags"], ann["personalised"]) == (ANN, None, [], False)
+    assert [entry["item_id"] for entry in ann["recommendations"]] == ["mug"]
+
+
+@pytest.mark.parametrize(
+    ("bound", "message"),
+    [({"max_deleted_users_share": 0.5}, "delete 2 of the 3 users of bundle 000001: 66.7% deleted"), ({"max_changed_users_share": 0.9}, "100.0% changed")],
+)
+def test_an_export_that_changes_too_many_users_waits_for_a_person(settings: Settings, bound: dict[str, float], message: str) -> None:
+    settings = settings.with_(export=Export(churn_min_users=3, **{"max_deleted_users_share": 1, **bound}))
+    export_night(settings)
+    with pytest.raises(ExportError, match=message):
+        export_night(settings, lists={ANN: ["rug"]})
+    assert sorted(path.name for path in settings.exports_dir.iterdir()) == [".export.lock", "000001", "hashes", "latest"]
+    assert export_stage.run(settings, Interval.day(RUN_DATE), run_id="run-2", created_at=MORNING, accept_churn=True).metrics["sequence"] == 2
+
+
+def test_a_small_site_is_not_asked(settings: Settings) -> None:
+    settings = settings.with_(export=Export(churn_min_users=4, max_deleted_users_share=0))
+    export_night(settings)
+    assert export_night(settings, lists={ANN: ["rug"]}).metrics["sequence"] == 2
+
+
+def test_every_format_holds_all_documents_and_is_verified(settings: Settings) -> None:
+    settings = settings.with_(export=Export(formats=("jsonl", "parquet", "csv")))
+    export_night(settings, dim_items=[("two\nlines", "store", 'say "hi"', True, False), *((item, "store", None, True, False) for item in nights.ITEMS)])
+    bundle = export.latest(settings.exports_dir)
+    export.verify(bundle)
+    with duckdb.connect() as connection:
+        users = connection.execute(f"SELECT user_id, recommendations[1].item_id FROM read_parquet('{bundle / 'users-00001.parquet'}')").fetchall()
+    assert users == [(ANN, "lamp"), (BOB, "pen"), (EVE, "mug")]
+    for form in ("parquet", "csv"):
+        miscounted_bundle = settings.exports_dir / form
+        shutil.copytree(bundle, miscounted_bundle)
+        rewrite(miscounted_bundle, lambda manifest, form=form: next(part for part in manifest["parts"] if part["format"] == form).update(rows=7))
+        with pytest.raises(CorruptedError, match=f"{form} differs from its manifest: rows . instead of 7"):
+            export.verify(miscounted_bundle)
+
+
+def test_the_sequence_does_not_fall_behind_what_a_consumer_has(settings: Settings) -> None:
+    export_night(settings)
+    acknowledge(settings, 1)
+    for path in ("000001", "hashes"):
+        shutil.rmtree(settings.exports_dir / path)
+    assert export_night(settings).metrics["sequence"] == 2
+
+
+def test_acknowledging_by_the_command_line(settings: Settings) -> None:
+    export_night(settings)
+    say = CliRunner()
+    home = ["--home", str(settings.home)]
+    assert "No consumer has acknowledged" in say.invoke(app, ["export", "status", *home]).output
+    assert "cms has bundle 000001" in say.invoke(app, ["export", "ack", "1", *home]).output
+    export_night(settings, lists={ANN: ["rug"]})
+    (standing,) = json.loads(say.invoke(app, ["export", "status", "--json", *home]).output)
+    assert (standing["consumer"], standing["acknowledged"], standing["newest"], standing["waiting"]) == ("cms", 1, 2, "000002-from-000001")
+    assert say.invoke(app, ["export", "ack", "2", *home]).exit_code == 0
+    assert "nothing changed" in say.invoke(app, ["export", "ack", "1", *home]).output
+    assert "nothing waits" in say.invoke(app, ["export", "status", *home]).output
+    assert isinstance(say.invoke(app, ["export", "ack", "3", *home]).exception, ExportError)
+    say.invoke(app, ["export", "forget", "cms", *home])
+    assert consumers.read(settings.exports_dir) == {}

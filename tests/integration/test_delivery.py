@@ -1,0 +1,332 @@
+"""Bundles to a CMS by HTTP, and to folders: a server that fails, delays, throttles and drops, with nothing lost and nothing doubled."""
+
+import json
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dawnlist import export
+from dawnlist.errors import CorruptedError, DeliveryError, ManifestRefusedError, SettingsError
+from dawnlist.export import consumers, deliver
+from dawnlist.settings import Delivery, Settings
+from dawnlist.stages import export as export_stage
+from dawnlist.stages import publish
+from dawnlist.stages.base import Interval
+from tests import nights
+from tests.nights import ANN, BOB, EVE, RUN_DATE
+
+MORNING = datetime(2026, 11, 21, 5, 0)
+KEYS = {"users": ("user_id",), "items": ("item_id",), "fallbacks": ("scope", "scope_value")}
+
+
+class Cms:
+    """What a CMS does by the contract. `trouble(number of the request)` says how that request goes wrong; None: it does not."""
+
+    def __init__(self) -> None:
+        self.trouble: Callable[[int], str | None] = lambda _number: None
+        self.refuse: Callable[[dict[str, Any]], bool] = lambda _document: False
+        self.lock = threading.Lock()
+        self.requests: list[dict[str, str]] = []
+        self.times: list[float] = []
+        self.taken: dict[str, int] = {}  # idempotency key -> how often its work was done
+        self.bundle = ""
+        self.staged: dict[Any, dict[str, Any] | None] = {}
+        self.shown: dict[Any, dict[str, Any]] = {}
+        self.sequence: int | None = None
+
+    def handle(self, key: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if key in self.taken:
+            return 200, {}
+        if body["kind"] == "delta" and body["base_sequence"] != self.sequence:
+            return 409, {}
+        if body["bundle"] != self.bundle:
+            self.bundle, self.staged = body["bundle"], {}
+        if "manifest" in body:
+            before = {} if body["kind"] == "full" else self.shown
+            after = before | self.staged
+            self.shown = {name: {**document, "expires_at": body["manifest"]["expires_at"]} for name, document in after.items() if document is not None}
+            self.staged, self.sequence = {}, body["sequence"]
+        else:
+            if any(self.refuse(entry) for entry in body["entries"]):
+                return 422, {}
+            for entry in body["entries"]:
+                name = (body["documents"], *(entry[field] for field in KEYS[body["documents"]]))
+                assert name not in self.staged, "a document came twice"
+                self.staged[name] = entry if body["change"] == "upsert" else None
+        self.taken[key] = self.taken.get(key, 0) + 1
+        return 200, {}
+
+
+@pytest.fixture
+def cms() -> Iterator[tuple[Cms, str]]:
+    state = Cms()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with state.lock:
+                state.requests.append(dict(self.headers))
+                state.times.append(time.monotonic())
+                trouble = state.trouble(len(state.requests))
+                status, answer = (int(trouble), {}) if trouble and trouble.isdigit() else (200, {})
+                if trouble != "drop before" and not (trouble and trouble.isdigit()):
+                    status, answer = state.handle(self.headers["Idempotency-Key"], body)
+            if trouble == "delay":
+                time.sleep(0.6)
+            if trouble in ("drop before", "drop after"):
+                self.close_connection = True
+                return
+            content = json.dumps(answer).encode()
+            self.send_response(status)
+            if status == 429:
+                self.send_header("Retry-After", "1")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield state, f"http://127.0.0.1:{server.server_port}/import"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with two bundles; the CMS has the first, and a delta from it waits."""
+    settings = nights.settings_in(tmp_path_factory.mktemp("exported") / "site")
+    for lists in (nights.LISTS, {ANN: ["rug"], BOB: ["pen", "lamp"]}):
+        nights.write(settings, lists=lists)
+        publish.run(settings, Interval.day(RUN_DATE), run_id="run-1", published_at=MORNING)
+        export_stage.run(settings, Interval.day(RUN_DATE), run_id="run-1", created_at=MORNING)
+        consumers.acknowledge(settings.exports_dir, "cms", 1, at=MORNING)
+    return settings.home
+
+
+@pytest.fixture
+def settings(exported: Path, cms: tuple[Cms, str], tmp_path: Path) -> Settings:
+    shutil.copytree(exported, tmp_path / "site", symlinks=True)
+    return nights.settings_in(tmp_path / "site", delivery=delivery(cms[1]))
+
+
+def delivery(to: str, **changes: Any) -> Delivery:
+    values = {"batch_documents": 1, "requests_per_second": 1000, "backoff_seconds": 0.01, "timeout_seconds": 0.3, "attempts": 6}
+    return Delivery(to=to, **(values | changes))
+
+
+def documents_of(bundle: Path) -> dict[Any, dict[str, Any]]:
+    found = {}
+    for kind, key in KEYS.items():
+        for path in bundle.glob(f"{kind}*.jsonl"):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                document = json.loads(line)
+                found[(kind, *(document[field] for field in key))] = document
+    return found
+
+
+def send(settings: Settings, **options: Any) -> list[str]:
+    return list(deliver.deliver(settings, now=MORNING, **options))
+
+
+def anew(settings: Settings) -> None:
+    """Forget what the CMS has: it gets the full bundle."""
+    consumers.forget(settings.exports_dir, "cms")
+
+
+def test_a_full_bundle_and_then_its_delta_give_what_is_published(settings: Settings, cms: tuple[Cms, str]) -> None:
+    first = settings.exports_dir / "000001"
+    state, _ = cms
+    state.shown, state.sequence = documents_of(first), 1
+    assert send(settings) == [f"{settings.delivery.to} has 000002-from-000001: 2 documents in 3 requests."]
+    assert state.shown == documents_of(settings.exports_dir / "000002")
+    assert ("users", EVE) not in state.shown
+    assert consumers.read(settings.exports_dir)["cms"].sequence == 2
+    assert send(settings) == ["cms has the newest bundle: nothing to send."]
+
+
+TROUBLES = ["500", "503", "429", "drop before", "drop after", "delay", None, None]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_trouble_loses_nothing_and_doubles_nothing(settings: Settings, cms: tuple[Cms, str], seed: int) -> None:
+    state, _ = cms
+    anew(settings)
+    chance = random.Random(seed)
+    state.trouble = lambda number: None if number % 4 == 0 else chance.choice(TROUBLES)
+    send(settings)
+    assert state.shown == documents_of(settings.exports_dir / "000002")
+    assert set(state.taken.values()) == {1}
+    assert len(state.requests) > len(state.taken)
+
+
+@pytest.mark.parametrize("trouble", ["503", "drop after"])
+def test_a_delivery_goes_on_where_it_stopped(settings: Settings, cms: tuple[Cms, str], trouble: str) -> None:
+    state, url = cms
+    anew(settings)
+    settings = settings.with_(delivery=delivery(url, attempts=1))
+    state.trouble = lambda number: trouble if number == 4 else None
+    with pytest.raises(DeliveryError, match="goes on where it stopped"):
+        send(settings)
+    assert (state.shown, len(state.requests)) == ({}, 4)
+    assert "cms" not in consumers.read(settings.exports_dir)
+    n_documents = len(documents_of(settings.exports_dir / "000002"))
+    assert send(settings) == [f"{url} has 000002: {n_documents - 3} documents in {n_documents - 3 + 1} requests."]
+    assert state.shown == documents_of(settings.exports_dir / "000002")
+    assert len({request["Idempotency-Key"] for request in state.requests}) == n_documents + 1 == len(state.taken)
+
+
+def test_one_refused_document_keeps_no_other_back(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, url = cms
+    anew(settings)
+    settings = settings.with_(delivery=delivery(url, batch_documents=4))
+    state.refuse = lambda document: document.get("item_id") == "pen"
+    with pytest.raises(DeliveryError, match=r"refused 1 of its documents: .*cms.json"):
+        send(settings)
+    assert state.shown == {name: document for name, document in documents_of(settings.exports_dir / "000002").items() if name != ("items", "pen")}
+    (refused,) = json.loads((settings.exports_dir / "deliveries" / "cms.json").read_text(encoding="utf-8"))["refused"]
+    line = (settings.exports_dir / "000002" / refused["part"]).read_text(encoding="utf-8").splitlines()[refused["line"] - 1]
+    assert (json.loads(line)["item_id"], refused["status"]) == ("pen", 422)
+    assert send(settings) == ["cms has the newest bundle: nothing to send."]
+
+
+def test_a_cms_without_the_base_gets_the_full_bundle(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, _ = cms
+    state.shown, state.sequence = {("items", "old"): {}}, 7
+    said = send(settings)
+    assert "does not have bundle 000001" in said[0]
+    assert state.shown == documents_of(settings.exports_dir / "000002")
+
+
+def test_a_cms_that_was_restored_gets_the_same_bundle_whole_again(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, url = cms
+    state.shown, state.sequence = documents_of(settings.exports_dir / "000001"), 1
+    send(settings)
+    state.shown, state.sequence = documents_of(settings.exports_dir / "000001"), 1
+    consumers.acknowledge(settings.exports_dir, "cms", 1, at=MORNING, went_back=True)
+    assert send(settings) == [f"{url} has 000002-from-000001: 2 documents in 3 requests."]
+    assert state.shown == documents_of(settings.exports_dir / "000002")
+
+
+def test_a_refused_manifest_sends_everything_anew(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, _ = cms
+    anew(settings)
+    n_documents = len(documents_of(settings.exports_dir / "000002"))
+    state.trouble = lambda number: "422" if number == n_documents + 1 else None
+    with pytest.raises(ManifestRefusedError, match="sent anew"):
+        send(settings)
+    assert (state.shown, "cms" in consumers.read(settings.exports_dir)) == ({}, False)
+    state.bundle, state.staged = "", {}  # it had lost what it was sent
+    send(settings)
+    assert state.shown == documents_of(settings.exports_dir / "000002")
+
+
+def test_a_kill_between_the_last_answer_and_the_note_of_it_doubles_nothing(settings: Settings, cms: tuple[Cms, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    state, url = cms
+    anew(settings)
+
+    def killed(*_arguments: Any, **_options: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(consumers, "acknowledge", killed)
+        with pytest.raises(KeyboardInterrupt):
+            send(settings)
+    assert send(settings) == [f"{url} has 000002: 0 documents in 1 requests."]
+    assert set(state.taken.values()) == {1}
+    assert consumers.read(settings.exports_dir)["cms"].sequence == 2
+
+
+def test_requests_keep_to_their_rate(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, url = cms
+    anew(settings)
+    send(settings.with_(delivery=delivery(url, requests_per_second=20, batch_documents=3)))
+    assert len(state.times) == 5
+    assert state.times[-1] - state.times[0] >= 4 / 20 - 0.02
+
+
+def test_the_token_goes_to_this_machine_or_over_tls_only(settings: Settings, cms: tuple[Cms, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    state, url = cms
+    send(settings.with_(delivery=delivery(url, token="a secret")))
+    assert {request["Authorization"] for request in state.requests} == {"Bearer a secret"}
+    anew(settings)
+    with pytest.raises(SettingsError, match="use https://") as error:
+        send(settings.with_(delivery=delivery("http://cms.example/import", token="a secret")))
+    assert "a secret" not in str(error.value)
+
+
+def test_a_certificate_that_nobody_signed_is_refused(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, url = cms
+    with pytest.raises(DeliveryError, match="cannot be reached"):
+        send(settings.with_(delivery=delivery(url.replace("http:", "https:"), attempts=1)))
+    assert state.requests == []
+
+
+def test_no_right_is_no_matter_of_trying_again(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, _ = cms
+    state.trouble = lambda _number: "401"
+    with pytest.raises(DeliveryError, match="DAWNLIST_DELIVERY__TOKEN"):
+        send(settings)
+    assert len(state.requests) == 1
+
+
+def test_a_newer_bundle_takes_the_place_of_one_that_was_cut_short(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, url = cms
+    anew(settings)
+    state.trouble = lambda number: "500" if number > 3 else None
+    with pytest.raises(DeliveryError):
+        send(settings.with_(delivery=delivery(url, attempts=2)))
+    nights.write(settings, lists={EVE: ["mug"]})
+    publish.run(settings, Interval.day(RUN_DATE), run_id="run-2", published_at=MORNING)
+    state.trouble = lambda _number: None
+    result = export_stage.run(settings, Interval.day(RUN_DATE), run_id="run-2", created_at=MORNING)  # where delivery.to is set, the stage delivers
+    assert result.notes == [f"{url} has 000003: 9 documents in 10 requests."]
+    assert state.shown == documents_of(settings.exports_dir / "000003")
+
+
+def test_a_dry_run_sends_nothing(settings: Settings, cms: tuple[Cms, str], tmp_path: Path) -> None:
+    state, url = cms
+    assert send(settings, is_dry_run=True) == [f"Would post 000002-from-000001 to {url}: 1 users, 0 items, 0 fallbacks, 1 users to delete."]
+    assert len(send(settings.with_(delivery=Delivery(to=str(tmp_path / "out"))), is_dry_run=True)) == 2
+    assert (state.requests, (tmp_path / "out").exists(), consumers.read(settings.exports_dir)["cms"].sequence) == ([], False, 1)
+
+
+def test_a_damaged_bundle_is_not_sent(settings: Settings, cms: tuple[Cms, str]) -> None:
+    (settings.exports_dir / "000002-from-000001" / "users-00001.jsonl").write_text("{}\n")
+    with pytest.raises(CorruptedError):
+        send(settings)
+    assert cms[0].requests == []
+
+
+@pytest.mark.parametrize("scheme", ["", "memory://"])
+def test_a_folder_or_store_gets_whole_bundles_and_a_second_time_nothing(settings: Settings, tmp_path: Path, scheme: str) -> None:
+    import fsspec
+
+    to = f"{scheme}{tmp_path / 'out'}"
+    settings = settings.with_(delivery=Delivery(to=to))
+    assert [line.partition(": ")[0] for line in send(settings)] == [f"{to} has 000002", f"{to} has 000002-from-000001"]
+    system, place = fsspec.url_to_fs(to)
+    (tmp_path / "back").mkdir()
+    for name in ("000002", "000002-from-000001"):
+        system.get(f"{place}/{name}/", str(tmp_path / "back" / name) + "/", recursive=True)
+        export.verify(tmp_path / "back" / name)
+    assert json.loads(system.cat_file(f"{place}/latest.json")) == {"sequence": 2, "bundle": "000002"}
+    system.pipe_file(f"{place}/000002/users-00001.jsonl", b"cut sh")
+    again = send(settings)
+    assert ("1 of 4 files" in again[0], "0 of 3 files" in again[1]) == (True, True)
+
+
+def test_without_an_address_the_reader_is_told_which_setting(settings: Settings) -> None:
+    with pytest.raises(SettingsError, match="DAWNLIST_DELIVERY__TO"):
+        send(settings.with_(delivery=Delivery()))
