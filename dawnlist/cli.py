@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from dawnlist import __version__, model_commands
+from dawnlist import __version__, model_commands, publication_commands
 from dawnlist.cli_evaluate import evaluate
 from dawnlist.errors import INTERRUPTED_EXIT_CODE, DawnlistError, SettingsError, StorageError
 from dawnlist.settings import Settings, load
@@ -35,6 +35,8 @@ app = typer.Typer(
 export_app = typer.Typer(help="Write the CMS bundle of what is published, or check a bundle.", invoke_without_command=True)
 sources_app = typer.Typer(help="The sources that events come from: one YAML file each in config/sources.", no_args_is_help=True)
 app.command()(evaluate)
+for _command in (publication_commands.publications, publication_commands.rollback, publication_commands.suppress):
+    app.command(rich_help_panel="What is published")(_command)
 app.add_typer(export_app, name="export", rich_help_panel="Stages of a night")
 app.add_typer(sources_app, name="sources")
 quarantine_app = typer.Typer(help="Rows that could not be used: why, how they look, and their replay after the mapping was mended.", no_args_is_help=True)

