@@ -1,52 +1,22 @@
 """What goes back and what is taken out, the same in both serving stores."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from dawnlist import publishing
-from dawnlist.columns import LAKE_TABLES
-from dawnlist.duck import connect, literal
 from dawnlist.errors import CorruptedError, MissingInputError, PublicationError
-from dawnlist.lake import Lake
 from dawnlist.serving import Publication, open_store
 from dawnlist.settings import Settings
 from dawnlist.stages import execute
 from dawnlist.stages.base import Interval
 from tests.nights import ANN, ANNS_PHONE, BOB, EVE, RUN_DATE
-from tests.published import MORNING, NEXT_DATE, publish_night, published
+from tests.published import MORNING, NEXT_DATE, answer, item, publish_night, published, say
 
 NOON = MORNING + timedelta(hours=7)
 COMMON = ["mug"]  # what the global popular list shows: `gone` may not be shown
 ROWS = "SELECT user_id, item_id FROM published.serving.recommendations ORDER BY user_id, rank"
-
-
-def say(settings: Settings, **rows: Sequence[dict[str, Any]]) -> None:
-    """Put rows into tables of the lake, as ingest does."""
-    lake = Lake(settings.lake_dir)
-    files = {}
-    with connect(settings) as connection:
-        for table, found in rows.items():
-            columns = LAKE_TABLES[table]
-            values = " UNION ALL ".join(
-                "SELECT " + ", ".join(f"CAST({_sql(row.get(name))} AS {kind}) AS {name}" for name, kind in columns.items()) for row in found
-            )
-            files[table] = [file for file in [lake.write(connection, table, values)] if file]
-    lake.commit(files, run_id="say")
-
-
-def _sql(value: Any) -> str:
-    return "NULL" if value is None else literal(str(value))
-
-
-def answer(user: str, granted: bool, at: datetime, purpose: str = "personalisation") -> dict[str, Any]:
-    return {"source": "store", "user_id": user, "purpose": purpose, "is_granted": granted, "changed_at": at}
-
-
-def item(name: str, at: datetime = MORNING, **state: Any) -> dict[str, Any]:
-    return {"source": "store", "item_id": name, "updated_at": at, **state}
 
 
 def back(settings: Settings, to: int | None = None, run_id: str = "back") -> Publication:

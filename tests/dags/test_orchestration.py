@@ -114,6 +114,18 @@ def test_each_published_table_gets_one_event_with_its_rows(context: dict[str, An
     assert {event.extra["run_id"] for event in context["outlet_events"].values()} == {context["dag_run"].run_id}
 
 
+def test_a_suppression_that_changed_nothing_is_skipped_and_tells_nobody(context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    stub(monkeypatch, StageResult("suppress", "2026-11-20"))
+    with pytest.raises(AirflowSkipException):
+        call("suppress", outlets=[PUBLISHED])
+    assert dict(context["outlet_events"]) == {}
+    stub(monkeypatch, StageResult("suppress", "2026-11-20", rows_out=7))
+    call("suppress", outlets=[PUBLISHED])
+    assert context["outlet_events"][PUBLISHED].extra["rows"] == 7
+
+
 def test_an_hour_that_has_not_landed_gives_its_slot_back(context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.sdk.exceptions import AirflowRescheduleException
 
