@@ -15,7 +15,7 @@ from uuid import uuid4
 from pydantic import SecretStr
 
 from dawnlist.columns import SERVING_TABLES
-from dawnlist.duck import connect, literal
+from dawnlist.duck import connect, identifier, literal
 from dawnlist.errors import DawnlistError, LockedError, MissingInputError, ServingError, SettingsError
 from dawnlist.serving.base import NIGHT, PRIMARY_KEYS, PUBLICATIONS, SCHEMA, SERVABLE, Publication, audit, insert_of
 from dawnlist.settings import Settings
@@ -43,6 +43,7 @@ LOCK_ORDER: Final = ("user_aliases", *(table for table in SERVING_TABLES if tabl
 SWAP_ATTEMPTS: Final = 150
 SWAP_PAUSE_SECONDS: Final = 0.2
 LOCK_NOT_AVAILABLE: Final = "55P03"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
+UNDEFINED_OBJECT: Final = "42704"
 UNDEFINED_TABLE: Final = "42P01"
 INVALID_SCHEMA: Final = "3F000"
 
@@ -158,8 +159,18 @@ class PostgresStore:
             for table in SERVING_TABLES:
                 cursor.execute(f"ALTER TABLE {SCHEMA}.{side[table]} RENAME TO {table}")
             cursor.execute(f"DROP TABLE {SCHEMA}.{side[SERVABLE]}")
+            for grant in self._role_grants():
+                cursor.execute(grant)
             cursor.execute(insert_of(publication, f"{SCHEMA}.publications"))
             cursor.execute("COMMIT")
+
+    def _role_grants(self) -> Iterator[str]:
+        """What the roles of the settings may read."""
+        serving = self._settings.serving
+        for role, tables in ((serving.website_role, SERVING_TABLES), (serving.analyst_role, (*SERVING_TABLES, "publications"))):
+            if role is not None:
+                yield f"GRANT USAGE ON SCHEMA {SCHEMA} TO {identifier(role)}"
+                yield f"GRANT SELECT ON {', '.join(f'{SCHEMA}.{table}' for table in tables)} TO {identifier(role)}"
 
     def _history(self, connection: "Connection") -> list[Publication]:
         with connection.cursor() as cursor:
@@ -189,6 +200,11 @@ class PostgresStore:
     def _explained(self, error: Any) -> DawnlistError:
         if error.sqlstate == LOCK_NOT_AVAILABLE:
             return LockedError(f"Another publication or a long reading transaction holds {self.location}. Run this again when it has ended.")
+        if error.sqlstate == UNDEFINED_OBJECT:
+            return ServingError(
+                f"The serving database {self.location} refused: {_reason(error)} Create the role (CREATE ROLE … LOGIN) or mend serving.website_role and "
+                "serving.analyst_role. What was published before stays."
+            )
         if error.sqlstate in (UNDEFINED_TABLE, INVALID_SCHEMA):
             return MissingInputError(f"Nothing has been published to {self.location} yet: run `dawnlist publish` first.")
         return ServingError(f"The serving database {self.location} refused: {_reason(error)} What was published before stays.")

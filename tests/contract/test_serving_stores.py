@@ -189,6 +189,30 @@ def test_rights_on_a_postgres_table_pass_to_its_successor(on_postgres: Settings)
     connection.close()
 
 
+def test_the_roles_of_the_settings_may_read_what_is_theirs(database: str, tmp_path: Path) -> None:
+    serving = Serving(url=SecretStr(database), website_role='the "site"', analyst_role="analysts")
+    site = nights.settings_in(tmp_path / "site", serving=serving)
+    connection = psycopg2.connect(database)
+    connection.autocommit = True
+    cursor = connection.cursor()
+    cursor.execute('DROP ROLE IF EXISTS "the ""site"""; DROP ROLE IF EXISTS analysts; CREATE ROLE analysts')
+    with pytest.raises(ServingError, match=r'role "the "site"" does not exist. Create the role .* What was published before stays.'):
+        publish_night(site)
+    cursor.execute('CREATE ROLE "the ""site"""')
+    for number in range(2):
+        publish_night(site, run_id=f"run-{number}")
+    rights = "SELECT has_table_privilege(%s, 'serving.' || name, 'SELECT') FROM unnest(ARRAY['recommendations', 'user_aliases', 'publications']) WITH ORDINALITY AS t (name, n) ORDER BY n"
+    found = []
+    for role in ('the "site"', "analysts"):
+        cursor.execute(rights, (role,))
+        found.append([may for (may,) in cursor.fetchall()])
+        cursor.execute("SELECT has_table_privilege(%s, 'serving.recommendations', 'INSERT, UPDATE, DELETE')", (role,))
+        assert cursor.fetchone() == (False,)
+    assert found == [[True, True, False], [True, True, True]]
+    cursor.execute('DROP SCHEMA serving CASCADE; DROP ROLE "the ""site"""; DROP ROLE analysts')
+    connection.close()
+
+
 def test_what_a_killed_publication_left_in_postgres_is_cleared_away(on_postgres: Settings) -> None:
     publish_night(on_postgres)
     connection = session(on_postgres)
