@@ -44,6 +44,7 @@ COMMENTS: Final = {
     "serving.recommendations": "The published lists. One row per user_id and rank (1 = best).",
     "serving.similar_items": "Items like an item. One row per item_id and rank (1 = most similar).",
     "serving.popular_items": "Lists for who has none of their own. One row per scope, scope_value ('' for global) and rank.",
+    "serving.user_segments": "What people with consent are: clusters, RFM segments, segments by rules, engagement, tags. One row per user_id, kind and segment.",
     "serving.user_aliases": "Every known id and the user_id whose list it gets. One row per alias_id.",
     "serving.publications": "The history of what was published. One row per sequence, the last one is what readers see.",
     "operations.gate_results": "Verdicts of the quality gates. One row per run_id, suite, source, expectation and column_name.",

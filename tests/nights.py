@@ -33,6 +33,15 @@ def tables(lists: Mapping[str, Sequence[str]] = LISTS) -> dict[str, tuple[str, l
             [(ANN, "store", True), (BOB, "store", True), (EVE, "store", False)],
         ),
         "user_segments": ("person_id VARCHAR, segment INTEGER, segment_label VARCHAR, distance DOUBLE", [(ANN, 0, "loyal", 0.1), (BOB, 1, "new", 0.2)]),
+        "dim_user_segments": (
+            "person_id VARCHAR, kind VARCHAR, segment VARCHAR, segment_label VARCHAR, valid_from DATE, valid_to DATE, is_current BOOLEAN",
+            [
+                (ANN, "cluster", "0", "loyal", str(RUN_DATE), None, True),
+                (ANN, "tag", "gift giver", "gift giver", str(RUN_DATE), None, True),
+                (BOB, "cluster", "0", "loyal", "2026-11-01", str(RUN_DATE), False),
+                (BOB, "cluster", "1", "new", str(RUN_DATE), None, True),
+            ],
+        ),
         "dim_items": (
             "item_id VARCHAR, source VARCHAR, title VARCHAR, is_available BOOLEAN, is_blocked BOOLEAN",
             sorted(

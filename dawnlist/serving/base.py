@@ -23,6 +23,7 @@ PRIMARY_KEYS: Final = {
     "recommendations": ("user_id", "rank"),
     "similar_items": ("item_id", "rank"),
     "popular_items": ("scope", "scope_value", "rank"),
+    "user_segments": ("user_id", "kind", "segment"),
     "user_aliases": ("alias_id",),
 }
 # list table -> (the columns that name one list, the columns that hold shown items)
@@ -54,6 +55,7 @@ class Publication:
     content_hash: str
     kind: str = NIGHT
     of_sequence: int | None = None
+    n_user_segments: int = 0
 
     @property
     def rows(self) -> dict[str, int]:
@@ -76,6 +78,7 @@ PUBLICATIONS: Final = {
     "content_hash": "VARCHAR",  # SHA-256
     "kind": "VARCHAR",  # night, rollback or suppression
     "of_sequence": "BIGINT",  # the publication that a rollback or a suppression was made from
+    "n_user_segments": "BIGINT",
 }
 PUBLICATION_COLUMNS: Final = ", ".join(field.name for field in fields(Publication))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import duckdb
 
 # What a website looks up by. The tables are in the order of their keys already; the index spares it the scan of the row groups.
-INDEXES: Final = {"recommendations": "user_id", "similar_items": "item_id", "user_aliases": "alias_id"}
+INDEXES: Final = {"recommendations": "user_id", "similar_items": "item_id", "user_segments": "user_id", "user_aliases": "alias_id"}
 
 
 class DuckDBStore:
@@ -63,7 +63,9 @@ class DuckDBStore:
         if self._file.exists():
             self._attach(connection, "before")
             connection.execute(f"INSERT INTO {SCHEMA}.publications BY NAME FROM before.{SCHEMA}.publications")
-            connection.execute(f"UPDATE {SCHEMA}.publications SET kind = {literal(NIGHT)} WHERE kind IS NULL")  # of a release that had no other
+            connection.execute(
+                f"UPDATE {SCHEMA}.publications SET kind = {literal(NIGHT)}, n_user_segments = 0 WHERE kind IS NULL"
+            )  # of a release that had no other
             connection.execute("DETACH before")
 
     def _attach(self, connection: "duckdb.DuckDBPyConnection", name: str) -> None:

@@ -19,7 +19,7 @@ REASON: Final = "popular with everybody"
 
 @dataclass(frozen=True)
 class Suppressed:
-    """`n_users`: whose list was personal and is the common one now. `n_items`: that were on some list. `n_short`: lists that lost an item."""
+    """`n_users`: whose list was personal and is the common one now, or who had segments. `n_items`: that were on some list. `n_short`: lists that lost an item."""
 
     n_users: int
     n_items: int
@@ -32,7 +32,7 @@ class Suppressed:
 def suppress(connection: "duckdb.DuckDBPyConnection", lake: "Snapshot", *, moment: datetime) -> Suppressed:
     """Change the serving tables of `connection`, and create the table of what may be shown.
 
-    Who answered last, until `moment`, that personalisation is refused gets the global popular list. Items whose newest version until then is blocked or
+    Who answered last, until `moment`, that personalisation is refused has no segment and gets the global popular list. Items whose newest version until then is blocked or
     unavailable leave every list; the ranks close up. A list may so become shorter; one that loses all its items becomes the common one.
     """
     until = f"TIMESTAMP {literal(str(moment))}"
@@ -64,9 +64,13 @@ def suppress(connection: "duckdb.DuckDBPyConnection", lake: "Snapshot", *, momen
             keys,
         )
     n_users = _one(
-        connection, f"SELECT count(DISTINCT user_id) FROM {SCHEMA}.recommendations AS shown SEMI JOIN withdrawn USING (user_id) WHERE {_IS_PERSONAL}"
+        connection,
+        f"""SELECT count(DISTINCT user_id) FROM (
+            SELECT user_id FROM {SCHEMA}.recommendations SEMI JOIN withdrawn USING (user_id) WHERE {_IS_PERSONAL} UNION ALL
+            SELECT user_id FROM {SCHEMA}.user_segments SEMI JOIN withdrawn USING (user_id))""",
     )
     _replace(connection, "recommendations", _recommendations(), LISTS["recommendations"][0])
+    connection.execute(f"DELETE FROM {SCHEMA}.user_segments WHERE user_id IN (FROM withdrawn)")
     connection.execute(f"CREATE TABLE {SCHEMA}.{SERVABLE} AS SELECT item_id FROM ({shown}) ANTI JOIN hidden USING (item_id) ORDER BY item_id")
     return Suppressed(n_users, n_items, n_short)
 

@@ -85,6 +85,7 @@ def _queries(night: "Snapshot", run_date: date) -> dict[str, str]:
 
     items, persons = read("dim_items", "transform"), read("persons", "transform")
     recommendations, similar, popular = (read(table, "recommend") for table in ("recommendations", "similar_items", "popular_items"))
+    segments = read("dim_user_segments", "segment")
     servable = f"SELECT item_id FROM {items} WHERE is_available IS NOT FALSE AND is_blocked IS NOT TRUE"
     return {
         "recommendations": f"SELECT person_id AS user_id, * EXCLUDE (person_id) FROM {recommendations}",
@@ -92,6 +93,7 @@ def _queries(night: "Snapshot", run_date: date) -> dict[str, str]:
         f"SEMI JOIN ({servable}) AS origin ON origin.item_id = shown.item_id SEMI JOIN ({servable}) AS target ON target.item_id = shown.similar_item_id",
         "popular_items": f"SELECT * EXCLUDE (rank), {_closed_up('scope, scope_value')} FROM {popular} AS shown "
         f"SEMI JOIN ({servable}) AS may ON may.item_id = shown.item_id",
+        "user_segments": f"SELECT person_id AS user_id, kind, segment, segment_label FROM {segments} WHERE is_current",
         "user_aliases": f"SELECT alias_id, person_id AS user_id FROM {persons} UNION "
         f"SELECT person_id, person_id FROM {recommendations} AS listed ANTI JOIN {persons} AS known ON known.alias_id = listed.person_id",
         SERVABLE: servable,
@@ -114,6 +116,7 @@ _NIGHT_COLUMNS: Final[dict[str, dict[str, str]]] = {
     "recommendations": {"person_id": "VARCHAR"} | {name: kind for name, kind in SERVING_TABLES["recommendations"].items() if name != "user_id"},
     "similar_items": {name: kind for name, kind in SERVING_TABLES["similar_items"].items() if name != "model_version"},
     "popular_items": dict(SERVING_TABLES["popular_items"]),
+    "dim_user_segments": {"person_id": "VARCHAR", "kind": "VARCHAR", "segment": "VARCHAR", "segment_label": "VARCHAR", "is_current": "BOOLEAN"},
 }
 
 

@@ -86,6 +86,7 @@ def test_who_has_withdrawn_and_what_is_blocked_does_not_come_back(settings: Sett
         (1, "popular_1d", "popular with everybody", None, None)
     ]
     assert made.n_users == 3
+    assert published(settings, "SELECT user_id, segment_label FROM published.serving.user_segments") == [(BOB, "new")]
 
 
 def test_a_suppression_changes_what_is_published_and_nothing_else(settings: Settings) -> None:

@@ -54,6 +54,13 @@ def test_rows_carry_their_origin_and_expire_days_after_the_end_of_the_run_date(s
     assert published(settings, query) == [(0.5, "als", "because of lamp", None, None, "model-1", "run-7", MORNING, datetime(2026, 11, 24))]
 
 
+def test_what_people_are_now_is_published_and_what_they_were_is_not(settings: Settings) -> None:
+    publish_night(settings)
+    found = published(settings, "SELECT user_id, kind, segment, segment_label, expires_at FROM published.serving.user_segments ORDER BY ALL")
+    expires = datetime(2026, 11, 24)
+    assert found == [(ANN, "cluster", "0", "loyal", expires), (ANN, "tag", "gift giver", "gift giver", expires), (BOB, "cluster", "1", "new", expires)]
+
+
 def test_items_that_may_not_be_shown_leave_the_common_lists_and_the_ranks_close_up(settings: Settings) -> None:
     publish_night(settings)
     similar = published(settings, "SELECT item_id, rank, similar_item_id FROM published.serving.similar_items ORDER BY ALL")
@@ -71,7 +78,7 @@ def test_the_next_night_replaces_the_lists_and_the_history_grows(settings: Setti
         (1, RUN_DATE, "run-1", 3, 6),
         (2, NEXT_DATE, "run-2", 1, 1),
     ]
-    assert result.counts == {"recommendations": 1, "similar_items": 3, "popular_items": 2, "user_aliases": 3, "n_users": 1}
+    assert result.counts == {"recommendations": 1, "similar_items": 3, "popular_items": 2, "user_segments": 3, "user_aliases": 3, "n_users": 1}
 
 
 def test_an_older_day_is_published_only_by_force(settings: Settings) -> None:
@@ -221,7 +228,15 @@ def test_what_a_killed_publication_left_in_postgres_is_cleared_away(on_postgres:
     cursor.execute("CREATE TABLE serving.recommendations__000002 (left_over text); CREATE TABLE serving.notes__1 (of_somebody_else text)")
     publish.run(on_postgres, Interval.day(RUN_DATE), run_id="run-2", published_at=MORNING)
     cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'serving' ORDER BY 1")
-    assert [name for (name,) in cursor.fetchall()] == ["notes__1", "popular_items", "publications", "recommendations", "similar_items", "user_aliases"]
+    assert [name for (name,) in cursor.fetchall()] == [
+        "notes__1",
+        "popular_items",
+        "publications",
+        "recommendations",
+        "similar_items",
+        "user_aliases",
+        "user_segments",
+    ]
     connection.close()
 
 
@@ -285,6 +300,7 @@ def test_the_duckdb_file_is_read_by_schema_and_table(on_duckdb: Settings) -> Non
             ("recommendations_by_user_id",),
             ("similar_items_by_item_id",),
             ("user_aliases_by_alias_id",),
+            ("user_segments_by_user_id",),
         ]
 
 

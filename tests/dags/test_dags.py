@@ -83,8 +83,8 @@ def test_assets_join_the_dags(dags: dict[str, Any]) -> None:
     outlets = {(dag.dag_id, task.task_id): {asset.name for asset in task.outlets} for dag in dags.values() for task in dag.tasks if task.outlets}
     assert outlets == {
         ("ingest", "validate"): {"lake_events"},
-        ("nightly", "publish"): {"serving.recommendations", "serving.similar_items", "serving.popular_items", "published"},
-        ("nightly", "suppress"): {"serving.recommendations", "serving.similar_items", "serving.popular_items", "published"},
+        ("nightly", "publish"): {"serving.recommendations", "serving.similar_items", "serving.popular_items", "serving.user_segments", "published"},
+        ("nightly", "suppress"): {"serving.recommendations", "serving.similar_items", "serving.popular_items", "serving.user_segments", "published"},
         ("watchdog", "start_incomplete_night"): {"lake_events"},
     }
     assert {name: dags[name].timetable.asset_condition.name for name in ("nightly", "export")} == {"nightly": "lake_events", "export": "published"}
