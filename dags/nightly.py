@@ -21,7 +21,8 @@ with DAG(
 `segment`, `train` and `recommend` make segments, ranker (or take the champion) and lists; `publish` checks them and swaps them in. Until `publish` is done, readers see the lists
 of the night before.
 
-**When it fails**, nothing was published: yesterday's lists stand until they expire (`recommend.expires_days`).
+**When it fails**, nothing was published: yesterday's lists stand until they expire (`recommend.expires_days`). `suppress` takes out of them who has
+withdrawn since, and what is blocked or unavailable.
 - `GateError` in `open`: too few or too old events. Look for missing senders before you lower `gate.*`.
 - `TransformError`: the message names the dbt model or test. Fix it and clear the task with everything downstream.
 - `GateError` in `transform` or `recommend`: a mart or a list is wrong. Read the Data Docs of the day; yesterday's lists stand.
@@ -33,7 +34,6 @@ Clear `open` with everything downstream to run the night on the lake as it is no
 **Run one night again**: trigger this DAG with the day as its partition key (`2026-11-20`); see `docs/runbook.md`.
 """,
 ) as dag:
-    chain(
-        *(stage_task(stage) for stage in ("open", "transform", "segment", "train", "recommend")),
-        stage_task("publish", outlets=[*SERVING.values(), PUBLISHED]),
-    )
+    before = [stage_task(stage) for stage in ("open", "transform", "segment", "train", "recommend")]
+    chain(*before, stage_task("publish", outlets=[*SERVING.values(), PUBLISHED]))
+    chain(before, stage_task("suppress", outlets=[*SERVING.values(), PUBLISHED], trigger_rule="one_failed"))

@@ -8,6 +8,7 @@ The file is made aside and swapped in by rename: analysts never block the night,
 table has a comment (`SELECT table_name, comment FROM duckdb_tables()`). There are no raw identifiers in it.
 """
 
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,7 @@ from dawnlist.columns import LAKE_TABLES, SERVING_TABLES
 from dawnlist.duck import connect, identifier, literal, path_list, replace_database, scan
 from dawnlist.files import make_folder
 from dawnlist.lake import Lake, Snapshot
-from dawnlist.serving import Store
+from dawnlist.serving import Publication, Store
 from dawnlist.settings import PROJECT, Settings
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ COMMENTS: Final = {
     "serving.recommendations": "The published lists. One row per user_id and rank (1 = best).",
     "serving.similar_items": "Items like an item. One row per item_id and rank (1 = most similar).",
     "serving.popular_items": "Lists for who has none of their own. One row per scope, scope_value ('' for global) and rank.",
+    "serving.user_segments": "What people with consent are: clusters, RFM segments, segments by rules, engagement, tags. One row per user_id, kind and segment.",
     "serving.user_aliases": "Every known id and the user_id whose list it gets. One row per alias_id.",
     "serving.publications": "The history of what was published. One row per sequence, the last one is what readers see.",
     "operations.gate_results": "Verdicts of the quality gates. One row per run_id, suite, source, expectation and column_name.",
@@ -65,9 +67,7 @@ def snapshot(settings: Settings, store: Store, night: Snapshot, *, run_date: dat
     """Replace the snapshot by one of the tables of `night`, of what `store` has published, and of the lake's records as they stand."""
     target = settings.analytics_file
     make_folder(target.parent)
-    aside = target.with_name(f".{target.name}.aside")
-    for path in (aside, aside.with_name(f"{aside.name}.wal")):
-        path.unlink(missing_ok=True)
+    aside = _aside(target)
     with connect(settings, aside) as connection:
         _marts(connection, night)
         _serving(connection, store)
@@ -77,6 +77,31 @@ def snapshot(settings: Settings, store: Store, night: Snapshot, *, run_date: dat
     aside.chmod(READ_ONLY)
     replace_database(aside, target)
     return target
+
+
+def renew_serving(settings: Settings, store: Store, publication: Publication) -> Path | None:
+    """Replace the snapshot by one with the serving tables of now; the marts and records stay as they are. None where there is no snapshot yet."""
+    target = settings.analytics_file
+    if not target.exists():
+        return None
+    aside = _aside(target)
+    shutil.copyfile(target, aside)
+    with connect(settings, aside) as connection:
+        connection.execute("DROP SCHEMA serving CASCADE")
+        _serving(connection, store)
+        _comment_on(connection, {f"serving.{table}": {} for table in (*SERVING_TABLES, "publications")}, publication.run_date)
+        connection.execute("CHECKPOINT")
+    aside.chmod(READ_ONLY)
+    replace_database(aside, target)
+    return target
+
+
+def _aside(target: Path) -> Path:
+    """The name under which the next snapshot is made; what a killed run left there is gone."""
+    aside = target.with_name(f".{target.name}.aside")
+    for path in (aside, aside.with_name(f"{aside.name}.wal")):
+        path.unlink(missing_ok=True)
+    return aside
 
 
 def _marts(connection: "duckdb.DuckDBPyConnection", night: Snapshot) -> None:
@@ -108,10 +133,14 @@ def _operations(connection: "duckdb.DuckDBPyConnection", settings: Settings) -> 
 def _comment(connection: "duckdb.DuckDBPyConnection", run_date: date) -> None:
     """Comments on the tables and columns that are there: the marts' come from the dbt project."""
     tables = connection.execute("SELECT schema_name || '.' || table_name FROM duckdb_tables() ORDER BY 1").fetchall()
-    columns = set(connection.execute("SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns()").fetchall())
     described = {f"marts.{name}": model for name, model in _models().items()}
-    for (table,) in tables:
-        model = described.get(table, {})
+    _comment_on(connection, {table: described.get(table, {}) for (table,) in tables}, run_date)
+
+
+def _comment_on(connection: "duckdb.DuckDBPyConnection", models: dict[str, dict[str, Any]], run_date: date) -> None:
+    """Comments on tables, each with its description as a model; {} for one that COMMENTS describes."""
+    columns = set(connection.execute("SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns()").fetchall())
+    for table, model in models.items():
         text = str(model.get("description") or COMMENTS.get(table, "")).strip()
         connection.execute(f"COMMENT ON TABLE {table} IS {literal(f'{text} Night of {run_date}.'.strip())}")
         for column in model.get("columns", ()):

@@ -264,11 +264,23 @@ SERVING_POPULAR_ITEMS: Final = {
     "expires_at": "TIMESTAMP",
 }
 
+# Of people with consent alone.
+SERVING_USER_SEGMENTS: Final = {
+    "user_id": "VARCHAR",
+    "kind": "VARCHAR",  # cluster, rfm, segment, engagement or tag
+    "segment": "VARCHAR",  # number of the cluster, else the name
+    "segment_label": "VARCHAR",
+    "run_id": "VARCHAR",
+    "published_at": "TIMESTAMP",
+    "expires_at": "TIMESTAMP",
+}
+
 SERVING_USER_ALIASES: Final = {"alias_id": "VARCHAR", "user_id": "VARCHAR"}
 
 SERVING_TABLES: Final = {
     "recommendations": SERVING_RECOMMENDATIONS,
     "similar_items": SERVING_SIMILAR_ITEMS,
     "popular_items": SERVING_POPULAR_ITEMS,
+    "user_segments": SERVING_USER_SEGMENTS,
     "user_aliases": SERVING_USER_ALIASES,
 }

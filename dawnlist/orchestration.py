@@ -57,14 +57,14 @@ def has_started(settings: Settings, run_date: date) -> bool:
     return (settings.night_dir(run_date) / "night.json").exists()
 
 
-def stage_task(stage: str, *, outlets: Sequence[Asset] = ()) -> XComArg:
+def stage_task(stage: str, *, outlets: Sequence[Asset] = (), trigger_rule: str = "all_success") -> XComArg:
     """A task that runs `stage` on its run's partition and returns the counts of its result.
 
     Its assets get one event each, with the row counts as `extra`. What cannot pass by waiting (a failed gate, a bad setting) fails
     at once; everything else is retried as the DAG says. A run whose conf has {"train": true} asks its night to train.
     """
 
-    @task(task_id=stage, outlets=list(outlets))
+    @task(task_id=stage, outlets=list(outlets), trigger_rule=trigger_rule)
     def call() -> dict[str, Any]:
         context: Mapping[str, Any] = get_current_context()
         try:
@@ -76,6 +76,8 @@ def stage_task(stage: str, *, outlets: Sequence[Asset] = ()) -> XComArg:
             if error.is_retryable:
                 raise
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+        if stage == "suppress" and not result.rows_out:
+            raise AirflowSkipException("Nothing is published that has to go.")
         for asset in outlets:
             context["outlet_events"][asset].extra = {"run_id": context["dag_run"].run_id, **rows_of(asset, result)}
         return {"interval": result.interval, "rows_in": result.rows_in, "rows_out": result.rows_out, "seconds": result.seconds, "counts": result.counts}

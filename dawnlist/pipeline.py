@@ -9,7 +9,7 @@ from typing import Any
 
 from dawnlist import duck, landing, sources
 from dawnlist.columns import LEDGER
-from dawnlist.errors import SettingsError
+from dawnlist.errors import DawnlistError, SettingsError
 from dawnlist.lake import Lake
 from dawnlist.settings import Settings
 from dawnlist.stages import NIGHT, STAGES, execute, lock
@@ -41,11 +41,28 @@ def run(settings: Settings, run_date: date, *, run_id: str, report: Report, stag
             if stage == FIRST_ON_SPARK:
                 spark.enter_context(session(settings))
             options = {"train": True} if train and stage == "open" else {}
-            results.append(execute(settings, stage, night if stage in NIGHT else bulk, run_id=run_id, is_locked=True, **options))
+            with _suppressing(settings, night, run_id=run_id, report=report):
+                results.append(execute(settings, stage, night if stage in NIGHT else bulk, run_id=run_id, is_locked=True, **options))
             report(stage, results[-1])
             if stage == LAST_ON_SPARK:
                 spark.close()
     return results
+
+
+@contextmanager
+def _suppressing(settings: Settings, night: Interval, *, run_id: str, report: Report) -> Iterator[None]:
+    """Where a stage fails, yesterday's lists stand, but not yesterday's consent."""
+    try:
+        yield
+    except DawnlistError as error:
+        try:
+            result = execute(settings, "suppress", night, run_id=run_id)
+        except DawnlistError as another:
+            error.add_note(f"What is published was not checked for withdrawn consent: {another}")
+        else:
+            if result.rows_out:
+                report("suppress", result)
+        raise
 
 
 @contextmanager

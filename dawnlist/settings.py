@@ -292,6 +292,9 @@ class Recommend(_Section):
 
 class Serving(_Section):
     url: SecretStr | None = Field(None, description="postgresql://… of the serving database; default: the DuckDB file <home>/serving/lists.duckdb")
+    website_role: str | None = Field(None, description="Postgres role that may read the lists: granted anew with each publication; it has to exist")
+    analyst_role: str | None = Field(None, description="Postgres role that may read the lists and the history of publications; it has to exist")
+    keep_publications: int = Field(14, ge=2, description="newest publications that `dawnlist rollback` can bring back")
 
 
 class Export(_Section):

@@ -33,13 +33,16 @@ def tables(lists: Mapping[str, Sequence[str]] = LISTS) -> dict[str, tuple[str, l
             [(ANN, "store", True), (BOB, "store", True), (EVE, "store", False)],
         ),
         "user_segments": ("person_id VARCHAR, segment INTEGER, segment_label VARCHAR, distance DOUBLE", [(ANN, 0, "loyal", 0.1), (BOB, 1, "new", 0.2)]),
-        "feat_user_labels": (
-            "person_id VARCHAR, feature_date DATE, kind VARCHAR, label VARCHAR",
+        "dim_user_segments": (
+            "person_id VARCHAR, kind VARCHAR, segment VARCHAR, segment_label VARCHAR, valid_from DATE, valid_to DATE, is_current BOOLEAN",
             [
-                (ANN, str(RUN_DATE), "tag", "night owl"),
-                (ANN, str(RUN_DATE), "tag", "gift giver"),
-                (ANN, "2026-10-01", "tag", "old"),
-                (BOB, str(RUN_DATE), "segment", "vip"),
+                (ANN, "cluster", "0", "loyal", str(RUN_DATE), None, True),
+                (ANN, "tag", "night owl", "night owl", str(RUN_DATE), None, True),
+                (ANN, "tag", "gift giver", "gift giver", str(RUN_DATE), None, True),
+                (ANN, "tag", "old", "old", "2026-10-01", str(RUN_DATE), False),
+                (BOB, "cluster", "0", "loyal", "2026-11-01", str(RUN_DATE), False),
+                (BOB, "cluster", "1", "new", str(RUN_DATE), None, True),
+                (BOB, "segment", "vip", "vip", str(RUN_DATE), None, True),
             ],
         ),
         "dim_items": (

@@ -5,7 +5,6 @@ Each has its columns as the contract names them, and beside them `id` (the key a
 """
 
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from dawnlist.duck import literal, scan
@@ -19,12 +18,7 @@ if TYPE_CHECKING:
 
 SPAN_KEYS: Final = 50_000  # documents that are put together at once: bounds the memory
 _ITEM: Final = "{item_id: item_id, rank: rank, score: score, source: source}"
-_COLUMNS: Final = {
-    "dim_users": {"person_id": "VARCHAR", "has_personalisation_consent": "BOOLEAN"},
-    "dim_items": {"item_id": "VARCHAR", "title": "VARCHAR", "is_available": "BOOLEAN", "is_blocked": "BOOLEAN"},
-    "user_segments": {"person_id": "VARCHAR", "segment_label": "VARCHAR"},
-    "feat_user_labels": {"person_id": "VARCHAR", "feature_date": "DATE", "kind": "VARCHAR", "label": "VARCHAR"},
-}
+_ITEMS: Final = {"item_id": "VARCHAR", "title": "VARCHAR", "is_available": "BOOLEAN", "is_blocked": "BOOLEAN"}  # columns of dim_items
 
 
 @dataclass(frozen=True)
@@ -49,16 +43,14 @@ KIND: Final[dict[Documents, Kind]] = {
 }
 
 
-def build(connection: "duckdb.DuckDBPyConnection", publication: "Publication", night: "Snapshot", run_date: date) -> None:
+def build(connection: "duckdb.DuckDBPyConnection", publication: "Publication", night: "Snapshot") -> None:
     """Make the tables of all documents in `connection`, which has the publication as `published.serving`, and the view `hashes` of them all.
 
-    `night` has the people, segments, labels and items of `run_date`. Without consent a person has neither segment nor tags.
+    `night` has the items of the publication's run date. Segments are published of people with consent alone: nobody else has one, or tags.
     """
-    for table, stage in (("dim_users", "transform"), ("dim_items", "transform"), ("feat_user_labels", "transform"), ("user_segments", "segment")):
-        connection.execute(f"CREATE TEMP VIEW {table} AS FROM {scan(night.require(table, stage=stage), _COLUMNS[table])}")
+    connection.execute(f"CREATE TEMP VIEW dim_items AS FROM {scan(night.require('dim_items', stage='transform'), _ITEMS)}")
     expires_at = literal(publication.expires_at.strftime(MOMENT))
-    day = f"DATE {literal(str(run_date))}"
-    fill(connection, "users", expires_at, [_users(span, day) for span in _spans(connection, "published.serving.recommendations", "user_id")])
+    fill(connection, "users", expires_at, [_users(span) for span in _spans(connection, "published.serving.recommendations", "user_id")])
     fill(connection, "items", expires_at, [_items(span) for span in _spans(connection, "dim_items", "item_id")])
     fill(connection, "fallbacks", expires_at, [_FALLBACKS])
     view(connection)
@@ -94,8 +86,7 @@ def spans(key: str, firsts: list[str]) -> list[str]:
     return [f"{key} >= {low}" + (f" AND {key} < {high}" if high else "") for low, high in zip(bounds, [*bounds[1:], None], strict=False)]
 
 
-def _users(span: str, run_date: str) -> str:
-    of_person = span.replace("user_id", "person_id")
+def _users(span: str) -> str:
     return f"""
         WITH lists AS (
             SELECT user_id, list({{item_id: item_id, rank: rank, score: score, source: source, reason: reason}} ORDER BY rank) AS recommendations
@@ -105,15 +96,13 @@ def _users(span: str, run_date: str) -> str:
             SELECT user_id, list(alias_id ORDER BY alias_id) AS aliases
             FROM published.serving.user_aliases WHERE {span} AND alias_id <> user_id GROUP BY user_id
         ),
-        labels AS (
-            SELECT person_id AS user_id, list(label ORDER BY label) AS tags
-            FROM feat_user_labels WHERE {of_person} AND feature_date = {run_date} AND kind = 'tag' GROUP BY person_id
-        ),
-        segments AS (SELECT person_id AS user_id, segment_label FROM user_segments WHERE {of_person}),
-        consents AS (SELECT person_id AS user_id, has_personalisation_consent AS consents FROM dim_users WHERE {of_person})
-        SELECT user_id, coalesce(aliases, []::VARCHAR[]) AS aliases, CASE WHEN consents THEN segment_label END AS segment,
-            coalesce(CASE WHEN consents THEN tags END, []::VARCHAR[]) AS tags, coalesce(consents, false) AS personalised, recommendations
-        FROM lists LEFT JOIN other_ids USING (user_id) LEFT JOIN labels USING (user_id) LEFT JOIN segments USING (user_id) LEFT JOIN consents USING (user_id)"""
+        known AS (
+            SELECT user_id, min(segment_label) FILTER (kind = 'cluster') AS segment, list(segment ORDER BY segment) FILTER (kind = 'tag') AS tags
+            FROM published.serving.user_segments WHERE {span} GROUP BY user_id
+        )
+        SELECT user_id, coalesce(aliases, []::VARCHAR[]) AS aliases, known.segment, coalesce(tags, []::VARCHAR[]) AS tags,
+            known.user_id IS NOT NULL AS personalised, recommendations
+        FROM lists LEFT JOIN other_ids USING (user_id) LEFT JOIN known USING (user_id)"""
 
 
 def _items(span: str) -> str:

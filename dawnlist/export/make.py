@@ -68,7 +68,7 @@ def export(
         with connect(settings, scratch / "documents.duckdb") as connection:
             with store.published(connection) as publication:
                 _check_day(publication, run_date, store)
-                documents.build(connection, publication, night, run_date)
+                documents.build(connection, publication, night)
             run = _Run(publication, run_id, attempt, created_at, _totals(connection))
             sequence, is_new = _full(connection, root, run, settings.export, accept_churn=accept_churn)
             deltas = tuple(_deltas(connection, root, sequence, run, settings.export))

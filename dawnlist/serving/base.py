@@ -17,10 +17,13 @@ SCHEMA: Final = "serving"
 # The items that may be shown: side table of a publication that is being made, dropped before it is seen.
 SERVABLE: Final = "servable_items"
 
+NIGHT, ROLLBACK, SUPPRESSION = "night", "rollback", "suppression"
+
 PRIMARY_KEYS: Final = {
     "recommendations": ("user_id", "rank"),
     "similar_items": ("item_id", "rank"),
     "popular_items": ("scope", "scope_value", "rank"),
+    "user_segments": ("user_id", "kind", "segment"),
     "user_aliases": ("alias_id",),
 }
 # list table -> (the columns that name one list, the columns that hold shown items)
@@ -33,7 +36,10 @@ LISTS: Final = {
 
 @dataclass(frozen=True)
 class Publication:
-    """One row of `publications`. Times are UTC without a zone. `content_hash` covers all rows without run ids and clock times."""
+    """One row of `publications`. Times are UTC without a zone. `content_hash` covers all rows without run ids and clock times.
+
+    `kind`: NIGHT, ROLLBACK or SUPPRESSION; the last two are made from publication `of_sequence`, and have its run date.
+    """
 
     sequence: int
     run_date: date
@@ -47,6 +53,9 @@ class Publication:
     n_popular_items: int
     n_user_aliases: int
     content_hash: str
+    kind: str = NIGHT
+    of_sequence: int | None = None
+    n_user_segments: int = 0
 
     @property
     def rows(self) -> dict[str, int]:
@@ -67,6 +76,9 @@ PUBLICATIONS: Final = {
     "n_popular_items": "BIGINT",
     "n_user_aliases": "BIGINT",
     "content_hash": "VARCHAR",  # SHA-256
+    "kind": "VARCHAR",  # night, rollback or suppression
+    "of_sequence": "BIGINT",  # the publication that a rollback or a suppression was made from
+    "n_user_segments": "BIGINT",
 }
 PUBLICATION_COLUMNS: Final = ", ".join(field.name for field in fields(Publication))
 

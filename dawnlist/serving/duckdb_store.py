@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from dawnlist.duck import connect, literal, replace_database
 from dawnlist.errors import MissingInputError, ServingError
-from dawnlist.serving.base import PUBLICATION_COLUMNS, PUBLICATIONS, SCHEMA, SERVABLE, Publication, audit, insert_of
+from dawnlist.serving.base import NIGHT, PUBLICATIONS, SCHEMA, SERVABLE, Publication, audit, insert_of
 from dawnlist.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
 
 # What a website looks up by. The tables are in the order of their keys already; the index spares it the scan of the row groups.
-INDEXES: Final = {"recommendations": "user_id", "similar_items": "item_id", "user_aliases": "alias_id"}
+INDEXES: Final = {"recommendations": "user_id", "similar_items": "item_id", "user_segments": "user_id", "user_aliases": "alias_id"}
 
 
 class DuckDBStore:
@@ -62,7 +62,10 @@ class DuckDBStore:
         connection.execute(f"CREATE TABLE {SCHEMA}.publications ({columns}, PRIMARY KEY (sequence))")
         if self._file.exists():
             self._attach(connection, "before")
-            connection.execute(f"INSERT INTO {SCHEMA}.publications ({PUBLICATION_COLUMNS}) SELECT {PUBLICATION_COLUMNS} FROM before.{SCHEMA}.publications")
+            connection.execute(f"INSERT INTO {SCHEMA}.publications BY NAME FROM before.{SCHEMA}.publications")
+            connection.execute(
+                f"UPDATE {SCHEMA}.publications SET kind = {literal(NIGHT)}, n_user_segments = 0 WHERE kind IS NULL"
+            )  # of a release that had no other
             connection.execute("DETACH before")
 
     def _attach(self, connection: "duckdb.DuckDBPyConnection", name: str) -> None:
@@ -80,5 +83,6 @@ class DuckDBStore:
 
 
 def _history(connection: "duckdb.DuckDBPyConnection", catalog: str) -> list[Publication]:
-    rows = connection.execute(f"SELECT {PUBLICATION_COLUMNS} FROM {catalog}.{SCHEMA}.publications ORDER BY sequence").fetchall()
-    return [Publication(*row) for row in rows]
+    found = connection.execute(f"FROM {catalog}.{SCHEMA}.publications ORDER BY sequence")
+    names = [column[0] for column in found.description or ()]
+    return [Publication(**dict(zip(names, row, strict=True))) for row in found.fetchall()]

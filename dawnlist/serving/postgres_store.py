@@ -15,9 +15,9 @@ from uuid import uuid4
 from pydantic import SecretStr
 
 from dawnlist.columns import SERVING_TABLES
-from dawnlist.duck import connect, literal
+from dawnlist.duck import connect, identifier, literal
 from dawnlist.errors import DawnlistError, LockedError, MissingInputError, ServingError, SettingsError
-from dawnlist.serving.base import PRIMARY_KEYS, PUBLICATION_COLUMNS, PUBLICATIONS, SCHEMA, SERVABLE, Publication, audit, insert_of
+from dawnlist.serving.base import NIGHT, PRIMARY_KEYS, PUBLICATIONS, SCHEMA, SERVABLE, Publication, audit, insert_of
 from dawnlist.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ LOCK_ORDER: Final = ("user_aliases", *(table for table in SERVING_TABLES if tabl
 SWAP_ATTEMPTS: Final = 150
 SWAP_PAUSE_SECONDS: Final = 0.2
 LOCK_NOT_AVAILABLE: Final = "55P03"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
+UNDEFINED_OBJECT: Final = "42704"
 UNDEFINED_TABLE: Final = "42P01"
 INVALID_SCHEMA: Final = "3F000"
 
@@ -99,9 +100,9 @@ class PostgresStore:
             for table in tables:
                 columns = SERVING_TABLES.get(table, PUBLICATIONS)
                 target.execute(f"CREATE TABLE published.{SCHEMA}.{table} ({', '.join(f'{name} {kind}' for name, kind in columns.items())})")
-                cursor.execute(f"SELECT {', '.join(columns)} FROM {SCHEMA}.{table}")
+                cursor.execute(f"SELECT {'*' if columns is PUBLICATIONS else ', '.join(columns)} FROM {SCHEMA}.{table}")
                 target.register("published_rows", cursor.fetch_record_batch())
-                target.execute(f"INSERT INTO published.{SCHEMA}.{table} FROM published_rows")
+                target.execute(f"INSERT INTO published.{SCHEMA}.{table} BY NAME FROM published_rows")
                 target.unregister("published_rows")
             cursor.execute("COMMIT")
         return publication
@@ -114,6 +115,10 @@ class PostgresStore:
             cursor.fetchall()
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
             cursor.execute(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.publications ({_columns(PUBLICATIONS)}, PRIMARY KEY (sequence))")
+            cursor.execute(
+                f"ALTER TABLE {SCHEMA}.publications ADD COLUMN IF NOT EXISTS kind text DEFAULT '{NIGHT}', ADD COLUMN IF NOT EXISTS of_sequence bigint, "
+                "ADD COLUMN IF NOT EXISTS n_user_segments bigint DEFAULT 0"
+            )
             for table in _tables(connection):
                 if re.fullmatch(rf"({'|'.join((*SERVING_TABLES, SERVABLE))})__\d+", table):
                     cursor.execute(f"DROP TABLE {SCHEMA}.{table}")
@@ -155,12 +160,24 @@ class PostgresStore:
             for table in SERVING_TABLES:
                 cursor.execute(f"ALTER TABLE {SCHEMA}.{side[table]} RENAME TO {table}")
             cursor.execute(f"DROP TABLE {SCHEMA}.{side[SERVABLE]}")
+            for grant in self._role_grants():
+                cursor.execute(grant)
             cursor.execute(insert_of(publication, f"{SCHEMA}.publications"))
             cursor.execute("COMMIT")
 
+    def _role_grants(self) -> Iterator[str]:
+        """What the roles of the settings may read."""
+        serving = self._settings.serving
+        for role, tables in ((serving.website_role, SERVING_TABLES), (serving.analyst_role, (*SERVING_TABLES, "publications"))):
+            if role is not None:
+                yield f"GRANT USAGE ON SCHEMA {SCHEMA} TO {identifier(role)}"
+                yield f"GRANT SELECT ON {', '.join(f'{SCHEMA}.{table}' for table in tables)} TO {identifier(role)}"
+
     def _history(self, connection: "Connection") -> list[Publication]:
-        rows = _rows(connection, f"SELECT {PUBLICATION_COLUMNS} FROM {SCHEMA}.publications ORDER BY sequence")
-        return [Publication(*row) for row in rows]
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM {SCHEMA}.publications ORDER BY sequence")  # one of an earlier release lacks columns
+            names = [column[0] for column in cursor.description or ()]
+            return [Publication(**dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
 
     @contextmanager
     def _connected(self) -> "Iterator[Connection]":
@@ -184,6 +201,11 @@ class PostgresStore:
     def _explained(self, error: Any) -> DawnlistError:
         if error.sqlstate == LOCK_NOT_AVAILABLE:
             return LockedError(f"Another publication or a long reading transaction holds {self.location}. Run this again when it has ended.")
+        if error.sqlstate == UNDEFINED_OBJECT:
+            return ServingError(
+                f"The serving database {self.location} refused: {_reason(error)} Create the role (CREATE ROLE … LOGIN) or mend serving.website_role and "
+                "serving.analyst_role. What was published before stays."
+            )
         if error.sqlstate in (UNDEFINED_TABLE, INVALID_SCHEMA):
             return MissingInputError(f"Nothing has been published to {self.location} yet: run `dawnlist publish` first.")
         return ServingError(f"The serving database {self.location} refused: {_reason(error)} What was published before stays.")

@@ -37,18 +37,25 @@ def prepare(
         columns = ", ".join(f"CAST({stamp.get(name, identifier(name))} AS {kind}) AS {identifier(name)}" for name, kind in wanted.items())
         order = ", ".join(PRIMARY_KEYS.get(table, ("item_id",)))
         connection.execute(f"CREATE TABLE {SCHEMA}.{table} AS SELECT {columns} FROM ({query}) ORDER BY {order}")
-    counts = {table: _one(connection, f"SELECT count(*) FROM {SCHEMA}.{table}") for table in SERVING_TABLES}
+    return described(connection, run_date=run_date, sequence=sequence, run_id=run_id, published_at=published_at, expires_at=expires_at)
+
+
+def described(connection: "duckdb.DuckDBPyConnection", **known: Any) -> Publication:
+    """The publication of the serving tables of `connection`: what is counted in them beside what is `known`."""
     return Publication(
-        sequence=sequence,
-        run_date=run_date,
-        run_id=run_id,
+        **known,
         model_version=_one(connection, f"SELECT max(model_version) FROM {SCHEMA}.recommendations"),
-        published_at=published_at,
-        expires_at=expires_at,
         n_users=_one(connection, f"SELECT count(DISTINCT user_id) FROM {SCHEMA}.recommendations"),
-        **{f"n_{table}": count for table, count in counts.items()},
+        **{f"n_{table}": _one(connection, f"SELECT count(*) FROM {SCHEMA}.{table}") for table in SERVING_TABLES},
         content_hash=content_hash(connection, SCHEMA),
     )
+
+
+def stamp(connection: "duckdb.DuckDBPyConnection", *, run_id: str, published_at: datetime) -> None:
+    """Say in all rows who publishes them now, and when."""
+    for table, columns in SERVING_TABLES.items():
+        if "run_id" in columns:
+            connection.execute(f"UPDATE {SCHEMA}.{table} SET run_id = {literal(run_id)}, published_at = TIMESTAMP {literal(str(published_at))}")
 
 
 def expiry(run_date: date, expires_days: int) -> datetime:
@@ -78,6 +85,7 @@ def _queries(night: "Snapshot", run_date: date) -> dict[str, str]:
 
     items, persons = read("dim_items", "transform"), read("persons", "transform")
     recommendations, similar, popular = (read(table, "recommend") for table in ("recommendations", "similar_items", "popular_items"))
+    segments = read("dim_user_segments", "segment")
     servable = f"SELECT item_id FROM {items} WHERE is_available IS NOT FALSE AND is_blocked IS NOT TRUE"
     return {
         "recommendations": f"SELECT person_id AS user_id, * EXCLUDE (person_id) FROM {recommendations}",
@@ -85,6 +93,7 @@ def _queries(night: "Snapshot", run_date: date) -> dict[str, str]:
         f"SEMI JOIN ({servable}) AS origin ON origin.item_id = shown.item_id SEMI JOIN ({servable}) AS target ON target.item_id = shown.similar_item_id",
         "popular_items": f"SELECT * EXCLUDE (rank), {_closed_up('scope, scope_value')} FROM {popular} AS shown "
         f"SEMI JOIN ({servable}) AS may ON may.item_id = shown.item_id",
+        "user_segments": f"SELECT person_id AS user_id, kind, segment, segment_label FROM {segments} WHERE is_current",
         "user_aliases": f"SELECT alias_id, person_id AS user_id FROM {persons} UNION "
         f"SELECT person_id, person_id FROM {recommendations} AS listed ANTI JOIN {persons} AS known ON known.alias_id = listed.person_id",
         SERVABLE: servable,
@@ -107,6 +116,7 @@ _NIGHT_COLUMNS: Final[dict[str, dict[str, str]]] = {
     "recommendations": {"person_id": "VARCHAR"} | {name: kind for name, kind in SERVING_TABLES["recommendations"].items() if name != "user_id"},
     "similar_items": {name: kind for name, kind in SERVING_TABLES["similar_items"].items() if name != "model_version"},
     "popular_items": dict(SERVING_TABLES["popular_items"]),
+    "dim_user_segments": {"person_id": "VARCHAR", "kind": "VARCHAR", "segment": "VARCHAR", "segment_label": "VARCHAR", "is_current": "BOOLEAN"},
 }
 
 

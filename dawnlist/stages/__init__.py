@@ -40,7 +40,7 @@ def execute(
 
 def lock(settings: Settings, stage: str, *, wait_seconds: float = 0.0) -> AbstractContextManager[None]:
     """The lock that `stage` runs under."""
-    name = stage if stage in LOADING else "night"
+    name = "night" if stage in NIGHT else stage
     return exclusive(settings.home / "locks" / f"{name}.lock", wait_seconds=wait_seconds)
 
 

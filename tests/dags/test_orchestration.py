@@ -106,12 +106,24 @@ def test_what_may_pass_is_raised_as_it_is_so_that_airflow_retries_it(context: di
 
 
 def test_each_published_table_gets_one_event_with_its_rows(context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = {"recommendations": 40, "similar_items": 30, "popular_items": 20, "user_aliases": 10}
+    counts = {"recommendations": 40, "similar_items": 30, "popular_items": 20, "user_segments": 15, "user_aliases": 10}
     stub(monkeypatch, StageResult("publish", "2026-11-20", rows_out=100, counts=counts))
     call("publish", outlets=[*SERVING.values(), PUBLISHED])
     rows = {asset.name: event.extra["rows"] for asset, event in context["outlet_events"].items()}
-    assert rows == {"serving.recommendations": 40, "serving.similar_items": 30, "serving.popular_items": 20, "published": 100}
+    assert rows == {"serving.recommendations": 40, "serving.similar_items": 30, "serving.popular_items": 20, "serving.user_segments": 15, "published": 100}
     assert {event.extra["run_id"] for event in context["outlet_events"].values()} == {context["dag_run"].run_id}
+
+
+def test_a_suppression_that_changed_nothing_is_skipped_and_tells_nobody(context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    stub(monkeypatch, StageResult("suppress", "2026-11-20"))
+    with pytest.raises(AirflowSkipException):
+        call("suppress", outlets=[PUBLISHED])
+    assert dict(context["outlet_events"]) == {}
+    stub(monkeypatch, StageResult("suppress", "2026-11-20", rows_out=7))
+    call("suppress", outlets=[PUBLISHED])
+    assert context["outlet_events"][PUBLISHED].extra["rows"] == 7
 
 
 def test_an_hour_that_has_not_landed_gives_its_slot_back(context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

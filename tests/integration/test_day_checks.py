@@ -16,6 +16,8 @@ from dawnlist.settings import Settings, load
 from dawnlist.stages import execute
 from dawnlist.stages.base import Interval
 from dawnlist.verdicts import NOTICE, Verdict
+from tests.nights import ANN, BOB
+from tests.published import MORNING, answer, publish_night, published, say
 
 pytestmark = pytest.mark.usefixtures("one_dbt_parse")
 
@@ -89,9 +91,9 @@ def test_dead_tracker_stops_the_night_before_anything_changes(store: Settings, l
     home = store.with_(home=tmp_path / "home", landing=store.landing_dir("store"))
     shutil.copytree(store.lake_dir, home.lake_dir)
     Lake(home.lake_dir).commit({"events": changed(home, Lake(home.lake_dir).snapshot(), SILENT).data_files("events")}, run_id="dead")
-    for published in (home.serving_file, home.analytics_file, home.exports_dir / "latest" / "manifest.json"):
-        published.parent.mkdir(parents=True)
-        published.write_bytes(b"of yesterday")
+    for file in (home.serving_file, home.analytics_file, home.exports_dir / "latest" / "manifest.json"):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"of yesterday")
     before = contents(home)
     with pytest.raises(GateError, match="the volume is no more than 6 robust deviations below that of the same weekday"):
         pipeline.run(home, RUN_DATE, run_id="r1", report=lambda stage, result: None, stages=("open", "transform", "publish", "export"))
@@ -104,7 +106,21 @@ def test_dead_tracker_stops_the_night_before_anything_changes(store: Settings, l
 def contents(home: Settings) -> dict[str, bytes]:
     """What is downstream of the gate."""
     kept = ("serving", "analytics", "exports", "warehouse", "nights")
-    return {str(path): path.read_bytes() for name in kept for path in sorted((home.home / name).rglob("*")) if path.is_file()}
+    return {str(path): path.read_bytes() for name in kept for path in sorted((home.home / name).rglob("*")) if path.is_file() and path.suffix != ".lock"}
+
+
+def test_a_night_that_stops_takes_out_of_the_published_lists_who_has_withdrawn(store: Settings, lake: Snapshot, tmp_path: Path) -> None:
+    home = store.with_(home=tmp_path / "home", landing=store.landing_dir("store"))
+    shutil.copytree(store.lake_dir, home.lake_dir)
+    Lake(home.lake_dir).commit({"events": changed(home, Lake(home.lake_dir).snapshot(), SILENT).data_files("events")}, run_id="dead")
+    publish_night(home)
+    say(home, consents=[answer(BOB, False, MORNING)])
+    reported: list[str] = []
+    with pytest.raises(GateError):
+        pipeline.run(home, RUN_DATE, run_id="r1", report=lambda stage, result: reported.append(stage), stages=("open", "transform"))
+    assert reported == ["open", "suppress"]
+    assert published(home, f"SELECT item_id FROM published.serving.recommendations WHERE user_id = '{BOB}'") == [("mug",)]
+    assert published(home, f"SELECT count(*) FROM published.serving.recommendations WHERE user_id = '{ANN}'") == [(3,)]
 
 
 @pytest.fixture(scope="module")

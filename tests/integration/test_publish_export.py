@@ -106,8 +106,8 @@ def state_of_serving(settings: Settings) -> tuple[str, list[Any]]:
 
 def test_publish_and_export_of_a_good_night(settings: Settings) -> None:
     published, exported = run_night(settings)
-    assert (published.stage, published.rows_in, published.rows_out) == ("publish", 6, 15)
-    assert published.counts == {"recommendations": 6, "similar_items": 3, "popular_items": 2, "user_aliases": 4, "n_users": 3}
+    assert (published.stage, published.rows_in, published.rows_out) == ("publish", 6, 20)
+    assert published.counts == {"recommendations": 6, "similar_items": 3, "popular_items": 2, "user_segments": 5, "user_aliases": 4, "n_users": 3}
     assert published.paths == [str(settings.serving_file), str(settings.analytics_file)]
     assert exported.paths == [str(settings.exports_dir / "000001")]
     assert (settings.exports_dir / "latest").resolve() == settings.exports_dir / "000001"
@@ -126,6 +126,7 @@ def test_the_analysts_find_marts_lists_and_records_in_one_file(settings: Setting
         tables = dict(connection.execute("SELECT schema_name || '.' || table_name, estimated_size FROM duckdb_tables()").fetchall())
         assert tables == {
             "marts.dim_items": 6,
+            "marts.dim_user_segments": 7,
             "marts.dim_users": 3,
             "marts.feat_user_labels": 4,
             "marts.user_segments": 2,
@@ -142,9 +143,10 @@ def test_the_analysts_find_marts_lists_and_records_in_one_file(settings: Setting
             "serving.recommendations": 6,
             "serving.similar_items": 3,
             "serving.user_aliases": 4,
+            "serving.user_segments": 5,
         }
         stage_runs = connection.execute("SELECT stage, interval, rows_out, counts->>'$.n_users' FROM operations.stage_runs").fetchall()
-        assert stage_runs == [("publish", "2026-11-20", 15, "3")]
+        assert stage_runs == [("publish", "2026-11-20", 20, "3")]
         assert connection.execute("SELECT count(*) FROM duckdb_tables() WHERE comment IS NULL OR comment NOT LIKE '% Night of 2026-11-20.'").fetchall() == [
             (0,)
         ]

@@ -23,6 +23,7 @@ from dawnlist.stages import publish
 from dawnlist.stages.base import Interval, StageResult
 from tests import nights
 from tests.nights import ANN, ANNS_PHONE, BOB, EVE, RUN_DATE
+from tests.published import NEXT_DATE, answer, say
 
 MORNING = datetime(2026, 11, 21, 5, 0)
 EXPIRES = "2026-11-24T00:00:00Z"
@@ -313,12 +314,32 @@ def test_lists_that_are_rolled_back_are_the_next_bundle(settings: Settings) -> N
 def test_who_withdraws_is_in_the_very_next_delta_without_segment_and_tags(settings: Settings) -> None:
     export_night(settings)
     acknowledge(settings, 1)
-    people = [(ANN, "store", False), (BOB, "store", True), (EVE, "store", False)]
-    export_night(settings, dim_users=people, lists={ANN: ["mug"], BOB: ["pen", "lamp"], EVE: ["mug"]})
+    said = [row for row in nights.tables()["dim_user_segments"][1] if row[0] != ANN]
+    export_night(settings, dim_user_segments=said, lists={ANN: ["mug"], BOB: ["pen", "lamp"], EVE: ["mug"]})
     (folder,) = settings.exports_dir.glob("000002-from-*")
     (ann,) = [json.loads(line) for line in (folder / "users-00001.jsonl").read_text(encoding="utf-8").splitlines()]
     assert (ann["user_id"], ann["segment"], ann["tags"], ann["personalised"]) == (ANN, None, [], False)
     assert [entry["item_id"] for entry in ann["recommendations"]] == ["mug"]
+
+
+def test_a_rollback_and_a_suppression_are_exported_for_the_day_that_failed(settings: Settings) -> None:
+    from dawnlist import publishing
+
+    export_night(settings)
+    acknowledge(settings, 1)
+    export_night(settings, NEXT_DATE, lists={ANN: ["rug"]})
+    acknowledge(settings, 2)
+    publishing.rollback(settings, to=1, run_id="back", moment=MORNING)
+    back = export_stage.run(settings, Interval.day(NEXT_DATE), run_id="run-3", created_at=MORNING)
+    assert (back.metrics["sequence"], back.notes) == (3, [f"the lists of {RUN_DATE} are published, and exported"])
+    assert delta_of(settings, "000003-from-000002") == ([ANN, BOB, EVE], [])
+    acknowledge(settings, 3)
+    say(settings, consents=[answer(ANNS_PHONE, False, MORNING)])
+    publishing.suppress_published(settings, run_id="out", moment=MORNING)
+    export_stage.run(settings, Interval.day(NEXT_DATE), run_id="run-4", created_at=MORNING)
+    (folder,) = settings.exports_dir.glob("000004-from-*")
+    (ann,) = [json.loads(line) for line in (folder / "users-00001.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert (ann["user_id"], ann["segment"], ann["tags"], ann["personalised"]) == (ANN, None, [], False)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""`dawnlist publications`, `rollback` and `suppress`: what is published, and the ways to change it without a night."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dawnlist.settings import load
+
+if TYPE_CHECKING:
+    from dawnlist.serving.suppression import Suppressed
+
+Home = Annotated[Path | None, typer.Option("--home", help="the folder of everything that a run makes (environment: DAWNLIST_HOME)")]
+AsJson = Annotated[bool, typer.Option("--json", help="as JSON")]
+
+
+def publications(as_json: AsJson = False, home: Home = None) -> None:
+    """List what was published, oldest first, and which of it `rollback` can bring back."""
+    from dawnlist.publishing import archive
+    from dawnlist.serving import open_store
+
+    settings = load(**({} if home is None else {"home": home}))
+    kept = set(archive(settings).sequences())
+    rows: list[dict[str, Any]] = [
+        {
+            "sequence": one.sequence,
+            "run_date": str(one.run_date),
+            "kind": one.kind if one.of_sequence is None else f"{one.kind} of {one.of_sequence}",
+            "published_at": str(one.published_at),
+            "expires_at": str(one.expires_at),
+            "users": one.n_users,
+            "model_version": one.model_version,
+            "kept": one.sequence in kept,
+        }
+        for one in open_store(settings).publications()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    elif rows:
+        _print(rows)
+    else:
+        typer.echo("Nothing has been published yet: `dawnlist run` does, or `dawnlist publish`.")
+
+
+def rollback(
+    to: Annotated[int | None, typer.Option("--to", help="the sequence of `dawnlist publications`; default: the one before with other lists")] = None,
+    home: Home = None,
+) -> None:
+    """Publish an earlier publication again, without who has withdrawn and what may no longer be shown."""
+    from dawnlist import publishing
+
+    settings, now = load(**({} if home is None else {"home": home})), datetime.now(UTC)
+    made, found = publishing.rollback(settings, to=to, run_id=f"rollback-{now:%Y%m%dT%H%M%SZ}", moment=now.replace(tzinfo=None, microsecond=0))
+    typer.echo(f"Publication {made.sequence} shows the lists of {made.run_date} again, as publication {made.of_sequence} did.{_taken_out(found)}")
+    if made.expires_at <= made.published_at:
+        typer.echo(
+            f"These lists expired at {made.expires_at} UTC: a website that looks at expires_at does not show them. Run a night, or roll back to a newer one."
+        )
+
+
+def suppress(home: Home = None) -> None:
+    """Take who has withdrawn consent, and items that are blocked or unavailable since, out of what is published."""
+    from dawnlist.stages import execute
+    from dawnlist.stages.base import Interval
+
+    settings, now = load(**({} if home is None else {"home": home})), datetime.now(UTC)
+    result = execute(settings, "suppress", Interval.day(now.date()), run_id=f"suppress-{now:%Y%m%dT%H%M%SZ}")
+    if not result.rows_out:
+        typer.echo("Nothing is published that has to go.")
+        return
+    typer.echo(
+        f"Publication {result.metrics['sequence']}: {result.counts['n_users']:,} people have the common list now, {result.counts['n_items']:,} items are gone."
+    )
+
+
+def _taken_out(found: "Suppressed") -> str:
+    return f" {found.n_users:,} people who have withdrawn have the common list, {found.n_items:,} items are left out." if found else ""
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    table = Table(*(Column(name.replace("_", " "), overflow="fold") for name in rows[0]))
+    for row in rows:
+        table.add_row(
+            *("" if value is None else {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else f"{value}" for value in row.values())
+        )
+    Console(highlight=False).print(table, markup=False)

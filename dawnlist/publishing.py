@@ -1,0 +1,129 @@
+"""One way to publish: tables made aside, kept for a rollback, and swapped in. A night, a rollback and a suppression differ in what fills the tables."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from dawnlist import analytics, duck
+from dawnlist.errors import MissingInputError, PublicationError
+from dawnlist.lake import Lake
+from dawnlist.locks import exclusive
+from dawnlist.serving import Publication, Store, open_store, tables
+from dawnlist.serving.archive import Archive
+from dawnlist.serving.base import ROLLBACK, SUPPRESSION
+from dawnlist.serving.suppression import Suppressed, suppress
+from dawnlist.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+WAIT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Who may publish just now: `history` is what was published, oldest first."""
+
+    settings: Settings
+    store: Store
+    history: list[Publication]
+
+    @property
+    def next_sequence(self) -> int:
+        """The number of the publication that is made now."""
+        return self.history[-1].sequence + 1 if self.history else 1
+
+    @property
+    def archive(self) -> Archive:
+        """The publications that can be brought back."""
+        return archive(self.settings)
+
+    def publish(self, fill: "Callable[[duckdb.DuckDBPyConnection], Publication | None]", *, run_id: str) -> Publication | None:
+        """Swap in what `fill` puts into schema `serving` of an empty database; None where it says that there is nothing to publish."""
+        folder = self.settings.serving_file.parent
+        for leftover in folder.glob(".serving-*"):  # of a run that was killed: this run holds the lock
+            leftover.unlink()
+        prepared = folder / f".serving-{re.sub(r'[^A-Za-z0-9_.-]', '-', run_id)}.duckdb"
+        try:
+            with duck.connect(self.settings, prepared) as connection:
+                publication = fill(connection)
+                if publication is not None:
+                    self.archive.keep(connection, publication)
+            if publication is not None:
+                self.store.replace(prepared, publication)
+                self.archive.prune(self.settings.serving.keep_publications)
+        finally:
+            for path in (prepared, prepared.with_name(f"{prepared.name}.wal")):
+                path.unlink(missing_ok=True)
+        return publication
+
+
+def archive(settings: Settings) -> Archive:
+    """The publications of this home that a rollback can bring back."""
+    return Archive(settings.serving_file.parent / "publications")
+
+
+@contextmanager
+def publisher(settings: Settings) -> Iterator[Publisher]:
+    """The one publisher of this home. Raises LockedError when another one does not end within a minute."""
+    folder = settings.serving_file.parent
+    with exclusive(folder / ".publish.lock", wait_seconds=WAIT_SECONDS), duck.writing(settings.home):
+        store = open_store(settings)
+        yield Publisher(settings, store, store.publications())
+
+
+def rollback(settings: Settings, *, to: int | None, run_id: str, moment: datetime) -> tuple[Publication, Suppressed]:
+    """Publish again what publication `to` showed, without who has withdrawn and what may no longer be shown by `moment` (UTC, without a zone).
+
+    None: the newest one of another content than what is published. The serving tables and the snapshot's change; the snapshot's marts stay.
+    Raises MissingInputError when it is not kept, and PublicationError when there is nothing to go back to.
+    """
+    with publisher(settings) as current:
+        sequence = _before(current) if to is None else to
+        if sequence not in {one.sequence for one in current.history}:
+            raise MissingInputError(f"There is no publication {sequence}: `dawnlist publications` lists them.")
+        made = _again(current, sequence, ROLLBACK, run_id=run_id, moment=moment)
+        assert made is not None
+        return made
+
+
+def suppress_published(settings: Settings, *, run_id: str, moment: datetime) -> tuple[Publication, Suppressed] | None:
+    """Take who has withdrawn and what may no longer be shown by `moment` out of what is published; None where nothing is published or nothing changes."""
+    with publisher(settings) as current:
+        if not current.history:
+            return None
+        return _again(current, current.history[-1].sequence, SUPPRESSION, run_id=run_id, moment=moment)
+
+
+def _again(current: Publisher, sequence: int, kind: str, *, run_id: str, moment: datetime) -> tuple[Publication, Suppressed] | None:
+    found: list[Suppressed] = []
+
+    def fill(connection: "duckdb.DuckDBPyConnection") -> Publication | None:
+        before = current.archive.restore(connection, sequence)
+        found.append(suppress(connection, Lake(current.settings.lake_dir).snapshot(), moment=moment))
+        if kind == SUPPRESSION and not found[-1]:
+            return None
+        tables.stamp(connection, run_id=run_id, published_at=moment)
+        made = tables.described(
+            connection, run_date=before.run_date, sequence=current.next_sequence, run_id=run_id, published_at=moment, expires_at=before.expires_at
+        )
+        return replace(made, kind=kind, of_sequence=sequence)
+
+    publication = current.publish(fill, run_id=run_id)
+    if publication is None:
+        return None
+    analytics.renew_serving(current.settings, current.store, publication)
+    return publication, found[-1]
+
+
+def _before(current: Publisher) -> int:
+    if not current.history:
+        raise MissingInputError("Nothing has been published yet: run `dawnlist publish` first.")
+    kept, now = set(current.archive.sequences()), current.history[-1]
+    others = [one.sequence for one in current.history if one.sequence in kept and one.content_hash != now.content_hash and one.kind != SUPPRESSION]
+    if not others:
+        raise PublicationError(f"There is no other publication than {now.sequence} to go back to: {len(kept)} are kept (serving.keep_publications).")
+    return others[-1]
