@@ -22,12 +22,13 @@ from dawnlist.files import make_folder
 from dawnlist.lake import Lake, Snapshot
 from dawnlist.serving import Publication, Store
 from dawnlist.settings import PROJECT, Settings
+from models import outcomes
 
 if TYPE_CHECKING:
     import duckdb
 
 MART_PREFIXES: Final = ("dim_", "fct_", "feat_")
-MART_TABLES: Final = ("user_segments", "segment_profiles", "segment_nights", customer_value.MODELS)  # made beside dbt
+MART_TABLES: Final = ("user_segments", "segment_profiles", "segment_nights", customer_value.MODELS, outcomes.TABLE)  # made beside dbt
 RECORDS: Final = ("gate_results", "source_scores", "ledger", "quarantine", "identity_history", "identity_cuts", "identity_corrections")  # of the lake
 READ_ONLY: Final = 0o444
 STAGE_RUNS: Final = {
@@ -57,6 +58,8 @@ COMMENTS: Final = {
     "operations.stage_runs": "The last run of each stage and interval.",
     "marts.user_segments": "One row per person_id with consent: segment (0 = largest) and its label.",
     "marts.segment_profiles": "One row per segment: size, label, a sentence with figures, and the mean of each feature.",
+    f"marts.{outcomes.TABLE}": "Who will buy, and who will not come back, within the label window: calibrated probabilities, NULL where no model can say. One row per "
+    "person_id with consent and feature_date; docs/models.md.",
     "marts.segment_nights": "How good and how stable the clusters were. One row per run_date.",
     "marts.dim_user_segments": "What a person was, from night to night. One row per person_id, kind (cluster, rfm, segment, engagement, tag), segment and "
     "valid_from; half-open: valid_to is the first night that did not say so any more, NULL for what is_current.",

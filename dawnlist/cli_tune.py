@@ -3,14 +3,11 @@
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from dawnlist.settings import load
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 def tune(
@@ -39,25 +36,23 @@ def tune(
         from dawnlist import tune as job
 
         day = run_date.date() if run_date else pipeline.default_run_date(settings)
-        found = job.run(settings, day, n_trials=trials, report=lambda number, figures: console.print(f"{number}/{trials} {_words(figures)}"))
+        found = job.run(settings, day, n_trials=trials, report=lambda number, figures: console.print(f"{number}/{trials} {_words(figures)}", soft_wrap=True))
     if as_json:
         typer.echo(json.dumps(found, indent=1, sort_keys=True))
     elif found is None:
         typer.echo("Nothing was tuned yet: `dawnlist tune` does it.")
     else:
-        _print(console, found)
+        _print(found)
 
 
 def _words(figures: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items())
 
 
-def _print(console: "Console", found: dict[str, Any]) -> None:
-    console.print(
-        f"Trial {found['trial']} of {found['n_trials']} is the best, by {found['n_persons']} persons after {found['as_of']}: {_words(found['figures'])}"
-    )
-    console.print(f"Before: {_words(found['before'])}")
+def _print(found: dict[str, Any]) -> None:
+    typer.echo(f"Trial {found['trial']} of {found['n_trials']} is the best, by {found['n_persons']} persons after {found['as_of']}: {_words(found['figures'])}")
+    typer.echo(f"Before: {_words(found['before'])}")
     for section, values in found["settings"].items():
         for name, value in values.items():
-            console.print(f"  {section}.{name} = {value}")
-    console.print("The next night that trains reads them: when it is due, or with `dawnlist open --train`.")
+            typer.echo(f"  {section}.{name} = {value}")
+    typer.echo("The next night that trains reads them: when it is due, or with `dawnlist open --train`.")

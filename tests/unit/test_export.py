@@ -327,7 +327,7 @@ def test_a_rollback_and_a_suppression_are_exported_for_the_day_that_failed(setti
 
     export_night(settings)
     acknowledge(settings, 1)
-    export_night(settings, NEXT_DATE, lists={ANN: ["rug"]})
+    export_night(settings, run_date=NEXT_DATE, lists={ANN: ["rug"]})
     acknowledge(settings, 2)
     publishing.rollback(settings, to=1, run_id="back", moment=MORNING)
     back = export_stage.run(settings, Interval.day(NEXT_DATE), run_id="run-3", created_at=MORNING)
