@@ -25,6 +25,9 @@ NOT_BENCHMARKS = {
     "plain_sql",
     "transform_night",
     "transforms",
+    "pairs",
+    "factors",
+    "splits",
 }
 
 
