@@ -143,9 +143,9 @@ MARTS: Mapping[str, Mart] = {
     "feat_item_popularity": Mart(
         grain=("item_id", "feature_date"),
         filled=("feature_date",),
-        between={"n_events_1h": COUNT, "n_users_28d": COUNT},
+        between={"n_events_15m": COUNT, "n_users_28d": COUNT},
         known=ITEM,
-        rows_against={"a longer window holds a shorter one": _falls("1h", "6h", "1d", "7d", "28d")},
+        rows_against={"a longer window holds a shorter one": _falls("15m", "1h", "6h", "1d", "7d", "28d")},
     ),
     "feat_item_commerce": Mart(
         grain=("item_id", "feature_date"),
@@ -165,7 +165,7 @@ MARTS: Mapping[str, Mart] = {
         grain=("feature_date", "time_window", "scope", "scope_value", "rank"),
         filled=("scope_value", "score"),
         between={"rank": (1, 100)},
-        allowed={"time_window": ("1h", "6h", "1d", "7d", "28d", "trending"), "scope": ("global", "country", "device")},
+        allowed={"time_window": ("15m", "1h", "6h", "1d", "7d", "28d", "trending"), "scope": ("global", "country", "device")},
         known=ITEM,
     ),
 }

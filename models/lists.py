@@ -30,6 +30,7 @@ REASONS: Final = {
     "popular_country": "popular in your country",
     "popular_device": "popular on your device",
     "popular_global": "popular with everybody",
+    "popular_15m": "popular right now",
     "popular_1h": "popular in the last hour",
     "popular_6h": "popular in the last hours",
     "popular_1d": "popular today",

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
     from dawnlist.settings import Candidates
 
-TIME_WINDOWS: Final = ("1h", "6h", "1d", "7d", "28d", "trending")
+TIME_WINDOWS: Final = ("15m", "1h", "6h", "1d", "7d", "28d", "trending")
 DEFAULT_WINDOW: Final = "popular_7d"  # where no labels say which window is best
 
 _CONCERNS: Final = "scope = 'global' OR (scope = 'country' AND scope_value = country) OR (scope = 'device' AND scope_value = device)"
 
 
 def source_of(time_window: str) -> str:
-    """The name of a window as a source of recommendations: popular_1h, …, trending."""
+    """The name of a window as a source of recommendations: popular_15m, …, trending."""
     return time_window if time_window == "trending" else f"popular_{time_window}"
 
 

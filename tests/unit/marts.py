@@ -11,7 +11,7 @@ from models.inputs import MARTS
 if TYPE_CHECKING:
     import duckdb
 
-_WINDOWS = {"1h": "1 hour", "6h": "6 hours", "1d": "1 day", "7d": "7 days", "28d": "28 days"}
+_WINDOWS = {"15m": "15 minutes", "1h": "1 hour", "6h": "6 hours", "1d": "1 day", "7d": "7 days", "28d": "28 days"}
 
 
 @dataclass

@@ -358,6 +358,7 @@ GOOD_MARTS: dict[str, dict[str, Any]] = {
     "feat_item_popularity": {
         "item_id": "lamp",
         "feature_date": RUN_DATE,
+        "n_events_15m": 0,
         "n_events_1h": 0,
         "n_events_6h": 1,
         "n_events_1d": 1,
@@ -396,7 +397,7 @@ ROTTEN_MARTS: dict[str, tuple[dict[str, Any], ...]] = {
     "feat_user_activity": (
         {"person_id": BERTA, "n_events_1d": -1, "n_events_90d": -1, "n_active_days_28d": 29, "days_since_last_event": -1, "avg_dwell_seconds_28d": -1.0},
     ),
-    "feat_item_popularity": ({"item_id": "ghost", "n_events_1h": -1}, {"n_events_1d": 5, "n_users_28d": -1}),
+    "feat_item_popularity": ({"item_id": "ghost", "n_events_15m": -1}, {"n_events_1d": 5, "n_users_28d": -1}),
     "feat_user_habits": ({"person_id": BERTA, "n_events_90d": 0, "share_night_90d": 1.5, "share_weekend_90d": -0.5},),
     "feat_user_categories": ({"person_id": BERTA, "n_events_28d": 2, "share_90d": 1.5, "days_since_last_event": -1, "category_rank": 0},),
     "feat_user_tastes": ({"person_id": BERTA, "category_entropy_90d": -1.0, "preference_shift_7d": 1.5, "preference_shift_28d": -0.5},),

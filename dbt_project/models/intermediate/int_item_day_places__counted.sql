@@ -22,6 +22,7 @@ final as (
         count(*) as n_events,
         count(*) filter (where occurred_at >= day_end - interval '6' hour) as n_events_last_6h,
         count(*) filter (where occurred_at >= day_end - interval '1' hour) as n_events_last_1h,
+        count(*) filter (where occurred_at >= day_end - interval '15' minute) as n_events_last_15m,
         count(*) filter (where event_type = 'purchase') as n_purchases
     from item_events
     group by item_id, event_date, country, device

@@ -1,4 +1,4 @@
-{% set windows = ['1h', '6h', '1d', '7d', '28d'] %}
+{% set windows = ['15m', '1h', '6h', '1d', '7d', '28d'] %}
 with counted as (
     select
         dates.feature_date,
