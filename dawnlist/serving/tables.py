@@ -85,7 +85,8 @@ def _queries(night: "Snapshot", run_date: date) -> dict[str, str]:
 
     items, persons = read("dim_items", "transform"), read("persons", "transform")
     recommendations, similar, popular = (read(table, "recommend") for table in ("recommendations", "similar_items", "popular_items"))
-    segments = read("dim_user_segments", "segment")
+    # A night without the stage segment has lists all the same.
+    segments = scan(files_of(night, "dim_user_segments", run_date) if "dim_user_segments" in night else [], _NIGHT_COLUMNS["dim_user_segments"])
     servable = f"SELECT item_id FROM {items} WHERE is_available IS NOT FALSE AND is_blocked IS NOT TRUE"
     return {
         "recommendations": f"SELECT person_id AS user_id, * EXCLUDE (person_id) FROM {recommendations}",

@@ -238,7 +238,7 @@ def test_an_alert_that_cannot_be_delivered_is_logged_without_its_url(
 
 def test_every_error_class_says_whether_it_can_pass() -> None:
     retryable = {error.__name__ for error in DawnlistError.__subclasses__() if error.is_retryable}
-    assert retryable == {"LandingStoreError", "LockedError", "ServingError", "StorageError"}
+    assert retryable == {"DeliveryError", "LandingStoreError", "LockedError", "ServingError", "StorageError"}
 
 
 def test_the_project_is_where_the_dags_are() -> None:

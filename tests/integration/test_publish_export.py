@@ -128,7 +128,6 @@ def test_the_analysts_find_marts_lists_and_records_in_one_file(settings: Setting
             "marts.dim_items": 6,
             "marts.dim_user_segments": 7,
             "marts.dim_users": 3,
-            "marts.feat_user_labels": 4,
             "marts.user_segments": 2,
             "operations.gate_results": 1,
             "operations.ledger": 0,
@@ -208,7 +207,20 @@ def check_recovery(settings: Settings, after: tuple[str, list[Any]]) -> None:
         assert connection.execute("SELECT item_id FROM serving.recommendations").fetchall() == [("rug",)]
 
 
-@pytest.mark.parametrize(("number", "moment", "is_published"), [(1, "before", False), (1, "after", True), (2, "before", True), (2, "after", True)])
+# Record and folder of the archive, the serving file, the snapshot.
+@pytest.mark.parametrize(
+    ("number", "moment", "is_published"),
+    [
+        (1, "before", False),
+        (1, "after", False),
+        (2, "before", False),
+        (2, "after", False),
+        (3, "before", False),
+        (3, "after", True),
+        (4, "before", True),
+        (4, "after", True),
+    ],
+)
 def test_a_kill_around_the_swaps_of_publish_leaves_the_old_lists_or_the_new_ones(settings: Settings, number: int, moment: str, is_published: bool) -> None:
     before, after = prepare_kill(settings)
     code, output = finish(child(settings, "publish", moment=moment, number=number))
