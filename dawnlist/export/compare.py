@@ -1,7 +1,7 @@
 """What a CMS says that it has, against a full bundle.
 
-`load` and `listed` make the tables `documents` (kind, id, hash, document as JSON text), `there` (kind, id, handle, hash), and the view `changes`
-(kind, id, handle, change): what has to be created, updated and deleted there. `manifest` is a kind of its own, with one document.
+`load` makes the view `documents` (kind, id, hash, document as JSON text) and the table `wanted` (the same without the documents); `listed` fills the table `there`
+(kind, id, handle, hash). The view `changes` (kind, id, handle, change) is what has to be created, updated and deleted there. `manifest` is a kind of its own, with one document.
 """
 
 import json
@@ -31,13 +31,13 @@ _ID: Final = {
 _CHANGES: Final = """
     CREATE VIEW changes AS
     WITH known AS (SELECT *, row_number() OVER (PARTITION BY kind, id ORDER BY handle) AS number FROM there)
-    SELECT documents.kind, documents.id, handle, CASE WHEN handle IS NULL THEN 'create' ELSE 'update' END AS change
-    FROM documents LEFT JOIN (FROM known WHERE number = 1) AS known USING (kind, id)
-    WHERE known.hash IS DISTINCT FROM documents.hash
+    SELECT wanted.kind, wanted.id, handle, CASE WHEN handle IS NULL THEN 'create' ELSE 'update' END AS change
+    FROM wanted LEFT JOIN (FROM known WHERE number = 1) AS known USING (kind, id)
+    WHERE known.hash IS DISTINCT FROM wanted.hash
     UNION ALL
-    SELECT kind, id, handle, 'delete' AS change FROM known ANTI JOIN documents USING (kind, id)
+    SELECT kind, id, handle, 'delete' AS change FROM known ANTI JOIN wanted USING (kind, id)
     UNION ALL
-    SELECT kind, id, handle, 'delete' AS change FROM known SEMI JOIN documents USING (kind, id) WHERE number > 1"""
+    SELECT kind, id, handle, 'delete' AS change FROM known SEMI JOIN wanted USING (kind, id) WHERE number > 1"""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def look(connection: "duckdb.DuckDBPyConnection", folder: Path, client: Client, 
 
 
 def load(connection: "duckdb.DuckDBPyConnection", folder: Path, *, with_manifest: bool = False) -> None:
-    """Make the view `documents` of the full bundle in `folder`, the empty table `there`, and the view `changes`.
+    """Make `documents` and `wanted` of the full bundle in `folder`, an empty `there`, and `changes`.
 
     Raises SettingsError when the bundle has no JSON lines, and CorruptedError when its documents have no hashes (contract 1.1 and older).
     """
@@ -81,9 +81,10 @@ def load(connection: "duckdb.DuckDBPyConnection", folder: Path, *, with_manifest
         row = ", ".join(map(literal, (MANIFEST_KIND, MANIFEST_ID, sha256(text.encode()).hexdigest(), text)))
         selects.append(f"SELECT * FROM (VALUES ({row}))")
     connection.execute(f"CREATE VIEW documents AS {' UNION ALL '.join(selects)}")
+    connection.execute("CREATE TABLE wanted AS SELECT kind, id, hash FROM documents")
     connection.execute("CREATE TABLE there (kind VARCHAR, id VARCHAR, handle VARCHAR, hash VARCHAR)")
     connection.execute(_CHANGES)
-    if connection.execute("SELECT 1 FROM documents WHERE hash IS NULL LIMIT 1").fetchall():
+    if connection.execute("SELECT 1 FROM wanted WHERE hash IS NULL LIMIT 1").fetchall():
         raise CorruptedError(f"{folder} is of a release whose documents had no hash: run `dawnlist export` again.")
 
 
@@ -129,7 +130,7 @@ def differences(connection: "duckdb.DuckDBPyConnection") -> list[Difference]:
             SELECT kind, count(*) FILTER (change = 'create'), count(*) FILTER (change = 'delete'), count(*) FILTER (change = 'update') FROM changes GROUP BY kind
         """).fetchall()
     }
-    wanted = dict(connection.execute("SELECT kind, count(*) FROM documents GROUP BY kind").fetchall())
+    wanted = dict(connection.execute("SELECT kind, count(*) FROM wanted GROUP BY kind").fetchall())
     return [Difference(kind, wanted.get(kind, 0), *found.get(kind, (0, 0, 0))) for kind in (*KINDS, MANIFEST_KIND) if kind in KINDS or kind in wanted]
 
 

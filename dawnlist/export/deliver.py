@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Generator, Iterator
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,9 +13,7 @@ from dawnlist.errors import BaseMissingError, DeliveryError, RefusedDocumentsErr
 from dawnlist.export import compare, consumers, post, presets, repair, shape, shelf
 from dawnlist.export.contract import KINDS, MANIFEST, read_manifest, verify
 from dawnlist.export.http import Client
-from dawnlist.export.post import Progress
 from dawnlist.export.presets import Preset
-from dawnlist.files import write_json
 from dawnlist.locks import exclusive
 from dawnlist.settings import Settings
 
@@ -72,17 +69,15 @@ def _by_http(settings: Settings, root: Path, now: datetime, *, is_dry_run: bool)
     yield f"{to} has {folder.name}: {sent.documents:,} documents in {sent.requests:,} requests."
     if sent.again and manifest["kind"] == "delta":  # a full bundle has had them all
         refused = refused + (yield from _again(settings, manifest, sent.again))
-    finish(settings, manifest["sequence"], now, refused)
+    finish(settings, folder, now, refused)
 
 
 def by_shape(settings: Settings, folder: Path, preset: Preset, connection: "duckdb.DuckDBPyConnection", client: Client, now: datetime) -> Iterator[str]:
     """Bring a CMS of a shape of its own to the bundle in `folder`, after `compare.look`."""
     assert preset.writes
-    manifest = read_manifest(folder)
-    brought = shape.bring(connection, client, preset, preset.writes, expires_at=manifest["expires_at"])
-    write_json(_record(settings), asdict(Progress(folder.name, client.to)))
+    brought = shape.bring(connection, client, preset, preset.writes, expires_at=read_manifest(folder)["expires_at"])
     yield f"{client.to} has {folder.name}: {brought.documents:,} documents in {client.n_requests:,} requests."
-    finish(settings, manifest["sequence"], now, brought.refused)
+    finish(settings, folder, now, brought.refused)
 
 
 def by_repair(settings: Settings, full: Path, connection: "duckdb.DuckDBPyConnection", *, base_sequence: int) -> Generator[str, None, list[dict[str, Any]]]:
@@ -96,15 +91,15 @@ def by_repair(settings: Settings, full: Path, connection: "duckdb.DuckDBPyConnec
     return sent.refused
 
 
-def finish(settings: Settings, sequence: int, now: datetime, refused: list[dict[str, Any]]) -> None:
-    """Note that the consumer has bundle `sequence`, without what it `refused`. Raises RefusedDocumentsError when that is something."""
-    root, record = settings.exports_dir, _record(settings)
+def finish(settings: Settings, folder: Path, now: datetime, refused: list[dict[str, Any]]) -> None:
+    """Note that the consumer has the bundle in `folder`, without what it `refused`. Raises RefusedDocumentsError when that is something."""
+    root, record, to = settings.exports_dir, _record(settings), str(settings.delivery.to)
     with shelf.lock(root):
-        consumers.acknowledge(root, settings.delivery.consumer, sequence, at=now, went_back=True)
-    post.close(record, refused)
+        consumers.acknowledge(root, settings.delivery.consumer, read_manifest(folder)["sequence"], at=now, went_back=True)
+    post.close(record, folder.name, to, refused)
     if refused:
         raise RefusedDocumentsError(
-            f"{settings.delivery.to} has bundle {sequence:06d}, but refused {len(refused):,} of its documents: {record} names them and the reasons. "
+            f"{to} has {folder.name}, but refused {len(refused):,} of its documents: {record} names them and the reasons. "
             f"They are sent again with the next delivery."
         )
 
@@ -118,9 +113,9 @@ def _again(settings: Settings, manifest: dict[str, Any], refused: list[dict[str,
         compare.load(connection, full)
         connection.register("refused", pa.table({"kind": [one["documents"] for one in refused], "id": [one["id"] for one in refused]}))
         connection.execute(f"""
-            CREATE TABLE chosen AS SELECT DISTINCT kind, id, if(documents.hash IS NULL, 'delete', 'upsert') AS change
-            FROM refused LEFT JOIN documents USING (kind, id) LEFT JOIN read_parquet({literal(str(base))}) AS base USING (kind, id)
-            WHERE documents.hash IS NOT DISTINCT FROM lower(hex(base.hash))""")
+            CREATE TABLE chosen AS SELECT DISTINCT kind, id, if(wanted.hash IS NULL, 'delete', 'upsert') AS change
+            FROM refused LEFT JOIN wanted USING (kind, id) LEFT JOIN read_parquet({literal(str(base))}) AS base USING (kind, id)
+            WHERE wanted.hash IS NOT DISTINCT FROM lower(hex(base.hash))""")
         if connection.execute("SELECT 1 FROM chosen LIMIT 1").fetchall():
             return (yield from by_repair(settings, full, connection, base_sequence=manifest["sequence"]))
     return []

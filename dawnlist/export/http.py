@@ -1,6 +1,7 @@
 """Requests to a CMS: paced, tried again, never redirected, TLS verified."""
 
 import base64
+import logging
 import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -45,6 +46,7 @@ class Client:
             backoff_jitter=settings.backoff_seconds,
             raise_on_status=False,
         )
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # its warnings have paths, and those may have ids
         self._pool = urllib3.PoolManager(retries=retries, timeout=settings.timeout_seconds)
 
     def request(
@@ -63,7 +65,9 @@ class Client:
         try:
             answer = self._pool.request(method, self.to + path, body=None if body is None else body.encode(), headers=headers, redirect=False)
         except urllib3.exceptions.HTTPError as error:
-            raise DeliveryError(f"{self.to} cannot be reached ({type(error).__name__}). Run this again: it goes on where it stopped.") from error
+            raise DeliveryError(
+                f"{self.to} cannot be reached ({type(error).__name__}). Run this again: it goes on where it stopped."
+            ) from None  # it has the path
         self.n_retried += bool(answer.retries and answer.retries.history)
         if answer.status >= 300 and answer.status not in (*ABOUT_CONTENT, *passed):
             what = "check DAWNLIST_DELIVERY__TOKEN" if answer.status in (401, 403) else "check delivery.to, or ask its operator"

@@ -81,9 +81,9 @@ def post(folder: Path, settings: Delivery, record: Path) -> Sent:
     return Sent(n_documents, sender.n_requests, progress.refused, progress.again, record)
 
 
-def close(record: Path, refused: list[dict[str, Any]]) -> None:
-    """Note that the delivery is over, and what the CMS lacks: the same bundle again would be a new one."""
-    write_json(record, json.loads(record.read_text(encoding="utf-8")) | {"refused": refused, "again": [], "is_done": True})
+def close(record: Path, bundle: str, to: str, refused: list[dict[str, Any]]) -> None:
+    """Note that the delivery of `bundle` is over, and what the CMS lacks: the same bundle again would be a new one."""
+    write_json(record, asdict(Progress(bundle, to, refused=refused, is_done=True)))
 
 
 def _progress(record: Path, bundle: str, to: str) -> Progress:

@@ -41,4 +41,4 @@ def reconcile(settings: Settings, *, now: datetime, is_repair: bool = False) -> 
             if known is None:
                 raise MissingInputError(f"{settings.delivery.consumer} has not taken a bundle yet: run `dawnlist export deliver` first.")
             refused = yield from deliver.by_repair(settings, folder, connection, base_sequence=known.sequence)
-            deliver.finish(settings, int(folder.name), now, refused)
+            deliver.finish(settings, folder, now, refused)

@@ -52,9 +52,10 @@ def bring(connection: "duckdb.DuckDBPyConnection", client: Client, preset: Prese
 
 def _batches(connection: "duckdb.DuckDBPyConnection", kind: str, action: Action, size: int) -> Iterator[list[dict[str, Any]]]:
     """The changes of one kind in the order of the ids, `size` at a time: dictionaries of id, handle, hash and document."""
-    found = connection.execute(f"""
-        SELECT id, handle, hash, document FROM (FROM changes WHERE kind = {literal(kind)} AND change = {literal(action)}) AS changes
-        LEFT JOIN (SELECT id, hash, document FROM documents WHERE kind = {literal(kind)}) AS documents USING (id) ORDER BY id, handle""")
+    chosen = f"(SELECT id, handle FROM changes WHERE kind = {literal(kind)} AND change = {literal(action)}) AS chosen"
+    documents = f"JOIN (SELECT id, hash, document FROM documents WHERE kind = {literal(kind)}) AS documents USING (id)"
+    columns, rest = ("hash, document", documents) if action != "delete" else ("NULL, NULL", "")
+    found = connection.execute(f"SELECT id, handle, {columns} FROM {chosen} {rest} ORDER BY id, handle")
     names = ("id", "handle", "hash", "document_text")
     while rows := found.fetchmany(size):
         yield [dict(zip(names, row, strict=True)) for row in rows]

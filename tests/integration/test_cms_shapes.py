@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -321,6 +322,20 @@ def test_a_delivery_that_was_cut_short_is_ended_by_the_next(settings: Settings, 
     state.trouble = lambda _number: None
     send(settings)
     assert shown(state) == bundled(settings, 2)
+
+
+@pytest.mark.parametrize("shape", ["template"], indirect=True)
+def test_ids_in_paths_are_in_no_log_and_no_traceback(settings: Settings, cms: tuple[Any, str], caplog: pytest.LogCaptureFixture) -> None:
+    state, _ = cms
+    state.trouble = lambda number: "lost" if number < 4 else None  # the first write is Ann's: tried again three times
+    with caplog.at_level("DEBUG", logger="dawnlist"):
+        send(settings)
+    state.trouble = lambda _number: "lost"
+    ann = state.of("users").pop(ANN)
+    with pytest.raises(DeliveryError) as error:
+        ask(settings, is_repair=True)
+    assert ann["name"] == ANN
+    assert ANN not in caplog.text + "".join(traceback.format_exception(error.value))
 
 
 def test_entries_without_our_fields_stop_the_delivery_before_anything_is_written(settings: Settings, cms: tuple[Any, str]) -> None:

@@ -269,6 +269,14 @@ def test_a_cms_is_compared_with_what_it_should_show_and_repaired(settings: Setti
     assert len(state.requests) == n_requests
 
 
+def test_a_cms_that_is_a_bundle_behind_is_repaired_to_the_newest(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, _ = cms
+    state.shown, state.sequence = documents_of(settings.exports_dir / "000001"), 1
+    del state.shown[("items", "pen")]
+    list(reconcile.reconcile(settings, now=MORNING, is_repair=True))
+    assert (state.shown, consumers.read(settings.exports_dir)["cms"].sequence) == (documents_of(settings.exports_dir / "000002"), 2)
+
+
 def test_a_repair_that_was_cut_short_goes_on(settings: Settings, cms: tuple[Cms, str]) -> None:
     state, url = cms
     state.shown, state.sequence = documents_of(settings.exports_dir / "000001"), 1
