@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Final
 from urllib.parse import urlsplit
 
 from dawnlist.duck import connect
@@ -11,6 +12,9 @@ from dawnlist.export.contract import verify
 from dawnlist.export.http import Client
 from dawnlist.locks import exclusive
 from dawnlist.settings import Settings
+
+_CHOSEN: Final = """
+    CREATE TABLE chosen AS SELECT DISTINCT kind, id, if(wanted.hash IS NULL, 'delete', 'upsert') AS change FROM changes LEFT JOIN wanted USING (kind, id)"""
 
 
 def reconcile(settings: Settings, *, now: datetime, is_repair: bool = False) -> Iterator[str]:
@@ -36,7 +40,7 @@ def reconcile(settings: Settings, *, now: datetime, is_repair: bool = False) -> 
         elif preset.writes:
             yield from deliver.by_shape(settings, folder, preset, connection, client, now)
         else:
-            connection.execute("CREATE TABLE chosen AS SELECT DISTINCT kind, id, if(change = 'delete', 'delete', 'upsert') AS change FROM changes")
+            connection.execute(_CHOSEN)
             known = consumers.read(root).get(settings.delivery.consumer)
             if known is None:
                 raise MissingInputError(f"{settings.delivery.consumer} has not taken a bundle yet: run `dawnlist export deliver` first.")
