@@ -60,6 +60,22 @@ def deliver(
 
 
 @app.command()
+def reconcile(
+    consumer: Annotated[str | None, typer.Option("--consumer", help="who reads the bundles; default: delivery.consumer")] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="send what differs")] = False,
+    home: Home = None,
+) -> None:
+    """Ask the CMS at delivery.to what it has, and compare it with the newest bundle: documents missing, surplus and differing."""
+    from dawnlist.export import reconcile
+
+    settings = _settings(home)
+    if consumer:
+        settings = settings.with_(delivery=settings.delivery.model_copy(update={"consumer": consumer}))
+    for line in reconcile.reconcile(settings, now=datetime.now(UTC), is_repair=repair):
+        typer.echo(line)
+
+
+@app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False, home: Home = None) -> None:
     """What each consumer has acknowledged, and what is waiting for it."""
     from dawnlist.export import consumers

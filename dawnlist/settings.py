@@ -325,8 +325,12 @@ class Delivery(_Section):
 
     to: str | None = Field(None, description="a folder, a URL that fsspec writes to (s3://bucket/folder, sftp://host/folder), or the https:// address of a CMS")
     consumer: str = Field("cms", description="HTTP: the consumer whose acknowledgements the CMS's answers are")
-    token: SecretStr | None = Field(None, description="HTTP: sent as Authorization: Bearer …; only over https, or to this machine")
-    batch_documents: int = Field(500, ge=1, description="HTTP: documents per request")
+    preset: Literal["contract", "directus", "strapi", "wordpress", "template"] = Field(
+        "contract", description="HTTP: what the CMS is: one that takes bundles by the export contract, one of docs/cms.md, or delivery.template"
+    )
+    template: Path | None = Field(None, description="HTTP: a YAML file that describes the CMS's REST shape, docs/cms.md")
+    token: SecretStr | None = Field(None, description="HTTP: sent as Authorization: Bearer …, or as the preset says; only over https, or to this machine")
+    batch_documents: int = Field(500, ge=1, description="HTTP by the contract: documents per request; presets have sizes of their own")
     requests_per_second: float = Field(10, gt=0, description="HTTP: no more requests than this")
     attempts: int = Field(8, ge=1, description="HTTP: a request is tried so often before the delivery stops")
     backoff_seconds: float = Field(0.5, ge=0, description="HTTP: the pause after a second failure; it doubles each time, up to two minutes, with jitter")
@@ -338,6 +342,11 @@ class Delivery(_Section):
         if to is not None and "://" in to and (urlsplit(to).password or urlsplit(to).query):
             raise ValueError("a URL must not hold a password or a token; credentials come from the environment")
         return to.rstrip("/") if to else to
+
+    @field_validator("template")
+    @classmethod
+    def _absolute(cls, template: Path | None) -> Path | None:
+        return template.expanduser().absolute() if template else None
 
 
 class Warehouse(_Section):

@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 from dawnlist.columns import LAKE_TABLES
 from dawnlist.duck import connect, literal
+from dawnlist.export import consumers
 from dawnlist.lake import Lake
 from dawnlist.serving import open_store
 from dawnlist.settings import Settings
+from dawnlist.stages import export as export_stage
 from dawnlist.stages import publish
 from dawnlist.stages.base import Interval
 from tests import nights
-from tests.nights import RUN_DATE
+from tests.nights import ANN, BOB, RUN_DATE
 
 NEXT_DATE = date(2026, 11, 21)
 MORNING = datetime(2026, 11, 21, 5, 0)
@@ -52,3 +55,14 @@ def answer(user: str, granted: bool, at: datetime, purpose: str = "personalisati
 
 def item(name: str, at: datetime = MORNING, **state: Any) -> dict[str, Any]:
     return {"source": "store", "item_id": name, "updated_at": at, **state}
+
+
+def two_bundles(home: Path, *, at: datetime) -> Path:
+    """A home with two bundles; the consumer `cms` has the first, and a delta from it waits. The second has no Eve, and another list for Ann."""
+    settings = nights.settings_in(home)
+    for lists in (nights.LISTS, {ANN: ["rug"], BOB: ["pen", "lamp"]}):
+        nights.write(settings, lists=lists)
+        publish.run(settings, Interval.day(RUN_DATE), run_id="run-1", published_at=at)
+        export_stage.run(settings, Interval.day(RUN_DATE), run_id="run-1", created_at=at)
+        consumers.acknowledge(settings.exports_dir, "cms", 1, at=at)
+    return home

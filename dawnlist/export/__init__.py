@@ -8,7 +8,8 @@
 
 `documents` makes the documents, `parts` writes them to files, `delta` finds what changed, `contract` is what the receiving side checks,
 `shelf` is the folder of bundles, `consumers` the acknowledgements, and `make` a night's export. `deliver` sends bundles to folders and stores,
-and with `post` to a CMS by HTTP.
+and to a CMS by HTTP (`http`): with `post` by the contract, with `shape` by a preset of `presets`. `compare` finds how a CMS differs from a bundle,
+`reconcile` says so, and `repair` makes the delta that mends it. docs/cms.md.
 """
 
 from dawnlist.export.contract import MANIFEST, schema, verify

@@ -32,11 +32,13 @@ class Kind:
 
 KIND: Final[dict[Documents, Kind]] = {
     "users": Kind(
-        ("user_id", "aliases", "segment", "tags", "personalised", "expires_at", "recommendations"), ("aliases", "tags", "recommendations"), {"user_id": "id"}
+        ("user_id", "aliases", "segment", "tags", "personalised", "expires_at", "hash", "recommendations"),
+        ("aliases", "tags", "recommendations"),
+        {"user_id": "id"},
     ),
-    "items": Kind(("item_id", "title", "available", "expires_at", "similar_items"), ("similar_items",), {"item_id": "id"}),
+    "items": Kind(("item_id", "title", "available", "expires_at", "hash", "similar_items"), ("similar_items",), {"item_id": "id"}),
     "fallbacks": Kind(  # no scope has a colon in it
-        ("scope", "scope_value", "expires_at", "items"),
+        ("scope", "scope_value", "expires_at", "hash", "items"),
         ("items",),
         {"scope": "split_part(id, ':', 1)", "scope_value": "substr(id, strpos(id, ':') + 1)"},
     ),

@@ -124,7 +124,11 @@ def _is_same(root: Path, sequence: int, run: _Run, settings: Export) -> bool:
     with suppress(CorruptedError):
         verify(folder)
         manifest = read_manifest(folder)
-        day = {"run_date": run.publication.run_date.isoformat(), "expires_at": run.publication.expires_at.strftime(MOMENT)}
+        day = {
+            "contract_version": CONTRACT_VERSION,
+            "run_date": run.publication.run_date.isoformat(),
+            "expires_at": run.publication.expires_at.strftime(MOMENT),
+        }
         return {name: manifest[name] for name in day} == day and {part["format"] for part in manifest["parts"]} == set(settings.formats)
     return False
 

@@ -47,7 +47,7 @@ def _cut(connection: "duckdb.DuckDBPyConnection", kind: Documents, relation: str
 
 def _cells(kind: Documents, change: Change, form: Format) -> str:
     document = KIND[kind]
-    columns = {name: name for name in document.columns} if change == "upsert" else document.key
+    columns = {name: "lower(hex(hash))" if name == "hash" else name for name in document.columns} if change == "upsert" else document.key
     if form != "csv":
         return ", ".join(f"{value} AS {name}" for name, value in columns.items())
     return ", ".join(f"{f'to_json({value})::VARCHAR' if name in document.nested else _harmless(value)} AS {name}" for name, value in columns.items())

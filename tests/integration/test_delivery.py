@@ -10,18 +10,20 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from dawnlist import export
-from dawnlist.errors import CorruptedError, DeliveryError, ManifestRefusedError, SettingsError
-from dawnlist.export import consumers, deliver
+from dawnlist.errors import CorruptedError, DeliveryError, ManifestRefusedError, MissingInputError, SettingsError
+from dawnlist.export import consumers, deliver, reconcile
 from dawnlist.settings import Delivery, Settings
 from dawnlist.stages import export as export_stage
 from dawnlist.stages import publish
 from dawnlist.stages.base import Interval
 from tests import nights
 from tests.nights import ANN, BOB, EVE, RUN_DATE
+from tests.published import two_bundles
 
 MORNING = datetime(2026, 11, 21, 5, 0)
 KEYS = {"users": ("user_id",), "items": ("item_id",), "fallbacks": ("scope", "scope_value")}
@@ -41,6 +43,11 @@ class Cms:
         self.staged: dict[Any, dict[str, Any] | None] = {}
         self.shown: dict[Any, dict[str, Any]] = {}
         self.sequence: int | None = None
+
+    def listed(self, documents: str, offset: int) -> dict[str, Any]:
+        """What it shows of one kind, three at a time."""
+        found = sorted((":".join(name[1:]), document["hash"]) for name, document in self.shown.items() if name[0] == documents)
+        return {"entries": [{"id": name, "hash": value} for name, value in found[offset : offset + 3]]}
 
     def handle(self, key: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if key in self.taken:
@@ -92,6 +99,14 @@ def cms() -> Iterator[tuple[Cms, str]]:
             self.end_headers()
             self.wfile.write(content)
 
+        def do_GET(self) -> None:
+            query = parse_qs(urlsplit(self.path).query)
+            content = json.dumps(state.listed(query["documents"][0], int(query["offset"][0]))).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
         def log_message(self, *_arguments: Any) -> None:
             pass
 
@@ -106,13 +121,7 @@ def cms() -> Iterator[tuple[Cms, str]]:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with two bundles; the CMS has the first, and a delta from it waits."""
-    settings = nights.settings_in(tmp_path_factory.mktemp("exported") / "site")
-    for lists in (nights.LISTS, {ANN: ["rug"], BOB: ["pen", "lamp"]}):
-        nights.write(settings, lists=lists)
-        publish.run(settings, Interval.day(RUN_DATE), run_id="run-1", published_at=MORNING)
-        export_stage.run(settings, Interval.day(RUN_DATE), run_id="run-1", created_at=MORNING)
-        consumers.acknowledge(settings.exports_dir, "cms", 1, at=MORNING)
-    return settings.home
+    return two_bundles(tmp_path_factory.mktemp("exported") / "site", at=MORNING)
 
 
 @pytest.fixture
@@ -199,6 +208,94 @@ def test_one_refused_document_keeps_no_other_back(settings: Settings, cms: tuple
     line = (settings.exports_dir / "000002" / refused["part"]).read_text(encoding="utf-8").splitlines()[refused["line"] - 1]
     assert (json.loads(line)["item_id"], refused["status"]) == ("pen", 422)
     assert send(settings) == ["cms has the newest bundle: nothing to send."]
+
+
+def test_what_was_refused_comes_again_with_the_next_delta(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, url = cms
+    state.shown, state.sequence = documents_of(settings.exports_dir / "000001"), 1
+    state.refuse = lambda document: document.get("user_id") in (ANN, EVE)  # Ann is new in it, Eve's key is to go
+    with pytest.raises(DeliveryError, match="refused 2 of its documents"):
+        send(settings)
+    assert ("users", EVE) in state.shown
+    state.refuse = lambda _document: False
+    nights.write(settings, lists={ANN: ["rug"], BOB: ["mug"]})
+    publish.run(settings, Interval.day(RUN_DATE), run_id="run-3", published_at=MORNING)
+    said = export_stage.run(settings, Interval.day(RUN_DATE), run_id="run-3", created_at=MORNING).notes
+    assert said[0] == f"{url} has 000003-from-000002: 1 documents in 2 requests."  # Bob
+    assert (len(said), said[1].endswith(": 2 documents in 3 requests.")) == (2, True)
+    assert state.shown == documents_of(settings.exports_dir / "000003")
+    assert json.loads((settings.exports_dir / "deliveries" / "cms.json").read_text(encoding="utf-8"))["refused"] == []
+
+
+@pytest.mark.parametrize("cut", [3, 4, 5])
+def test_a_delivery_that_is_cut_short_forgets_nothing_that_was_refused_before(settings: Settings, cms: tuple[Cms, str], cut: int) -> None:
+    state, url = cms
+    state.shown, state.sequence = documents_of(settings.exports_dir / "000001"), 1
+    state.refuse = lambda document: document.get("user_id") == EVE
+    with pytest.raises(DeliveryError):
+        send(settings)
+    state.refuse = lambda _document: False
+    nights.write(settings, lists={ANN: ["rug"], BOB: ["mug"]})
+    publish.run(settings, Interval.day(RUN_DATE), run_id="run-3", published_at=MORNING)
+    export_stage.run(settings.with_(delivery=Delivery()), Interval.day(RUN_DATE), run_id="run-3", created_at=MORNING)
+    so_far = len(state.requests)
+    state.trouble = lambda number: "500" if number == so_far + cut - 2 else None
+    with pytest.raises(DeliveryError, match="goes on where it stopped"):
+        send(settings.with_(delivery=delivery(url, attempts=1)))
+    send(settings)
+    assert state.shown == documents_of(settings.exports_dir / "000003")
+    assert ("users", EVE) not in state.shown
+
+
+def test_a_cms_is_compared_with_what_it_should_show_and_repaired(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, url = cms
+    state.shown, state.sequence = documents_of(settings.exports_dir / "000001"), 1
+    send(settings)
+    del state.shown[("users", ANN)], state.shown[("fallbacks", "country", "DE")]
+    state.shown[("items", "stray")] = {"hash": "0" * 64}
+    state.shown[("items", "pen")] = {"hash": "1" * 64}
+    said = list(reconcile.reconcile(settings, now=MORNING))
+    assert said == [
+        "users: 1 missing, 0 surplus, 0 differing, of 2",
+        "items: 0 missing, 1 surplus, 1 differing, of 6",
+        "fallbacks: 1 missing, 0 surplus, 0 differing, of 2",
+        "`dawnlist export reconcile --repair` sends what differs.",
+    ]
+    said = list(reconcile.reconcile(settings, now=MORNING, is_repair=True))
+    assert said[-1].endswith(": 4 documents in 5 requests.")
+    assert state.shown == documents_of(settings.exports_dir / "000002")
+    n_requests = len(state.requests)
+    assert list(reconcile.reconcile(settings, now=MORNING, is_repair=True))[-1] == f"{url} shows 000002: nothing to repair."
+    assert len(state.requests) == n_requests
+
+
+def test_a_cms_that_is_a_bundle_behind_is_repaired_to_the_newest(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, _ = cms
+    state.shown, state.sequence = documents_of(settings.exports_dir / "000001"), 1
+    del state.shown[("items", "pen")]
+    list(reconcile.reconcile(settings, now=MORNING, is_repair=True))
+    assert (state.shown, consumers.read(settings.exports_dir)["cms"].sequence) == (documents_of(settings.exports_dir / "000002"), 2)
+
+
+def test_a_repair_that_was_cut_short_goes_on(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, url = cms
+    state.shown, state.sequence = documents_of(settings.exports_dir / "000001"), 1
+    send(settings)
+    state.shown.clear()
+    so_far = len(state.requests)
+    state.trouble = lambda number: "500" if number == so_far + 4 else None
+    with pytest.raises(DeliveryError):
+        list(reconcile.reconcile(settings.with_(delivery=delivery(url, attempts=1)), now=MORNING, is_repair=True))
+    assert state.shown == {}
+    list(reconcile.reconcile(settings, now=MORNING, is_repair=True))
+    assert state.shown == documents_of(settings.exports_dir / "000002")
+    assert len({request["Idempotency-Key"] for request in state.requests[so_far:]}) == 10 + 1 == len(state.requests) - so_far - 1
+
+
+def test_a_cms_that_has_taken_nothing_is_not_repaired_but_delivered_to(settings: Settings) -> None:
+    anew(settings)
+    with pytest.raises(MissingInputError, match="export deliver"):
+        list(reconcile.reconcile(settings, now=MORNING, is_repair=True))
 
 
 def test_a_cms_without_the_base_gets_the_full_bundle(settings: Settings, cms: tuple[Cms, str]) -> None:

@@ -1,5 +1,6 @@
 """The bundle's documents, parts, schemas and verification, on a night of three people."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -46,9 +47,16 @@ def documents(settings: Settings, pattern: str) -> list[Any]:
     ]
 
 
+def hash_of(document: dict[str, Any]) -> str:
+    """SHA-256 of the document as compact JSON without expires_at and hash: what the contract says."""
+    rest = {name: value for name, value in document.items() if name not in ("expires_at", "hash")}
+    return hashlib.sha256(json.dumps(rest, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+
+
 def test_a_document_per_person_in_the_order_of_the_keys(settings: Settings) -> None:
     export_night(settings)
     ann, bob, eve = documents(settings, "users-*.jsonl")
+    assert bob.pop("hash") == hash_of(bob)
     assert bob == {
         "user_id": BOB,
         "aliases": [],
@@ -88,7 +96,9 @@ def test_a_document_per_item_also_for_those_that_are_on_no_list(settings: Settin
 
 def test_the_fallbacks_have_one_list_per_scope(settings: Settings) -> None:
     export_night(settings)
-    assert documents(settings, "fallbacks.jsonl") == [
+    found = documents(settings, "fallbacks.jsonl")
+    assert [one.pop("hash") for one in found] == [hash_of(one) for one in documents(settings, "fallbacks.jsonl")]
+    assert found == [
         {"scope": "country", "scope_value": "DE", "expires_at": EXPIRES, "items": [{"item_id": "pen", "rank": 1, "score": 5.0, "source": "popular_1d"}]},
         {"scope": "global", "scope_value": "", "expires_at": EXPIRES, "items": [{"item_id": "mug", "rank": 1, "score": 7.0, "source": "popular_1d"}]},
     ]
@@ -119,7 +129,7 @@ def test_parts_are_bounded_and_the_manifest_counts_them(settings: Settings) -> N
     assert {
         name: manifest[name] for name in ("contract_version", "kind", "sequence", "run_date", "run_id", "attempt", "created_at", "expires_at", "model_version")
     } == {
-        "contract_version": "1.1",
+        "contract_version": "1.2",
         "kind": "full",
         "sequence": 1,
         "run_date": "2026-11-20",
