@@ -1,17 +1,23 @@
 """What came in, and what the gate said of it."""
 
+from collections import Counter
 from datetime import date, timedelta
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
+from dawnlist import data_docs
 from dawnlist.errors import MissingInputError
 from dawnlist.report.document import Bar, Cell, Days, Flag, Line, State, Table
 from dawnlist.report.known import Known
+from dawnlist.verdicts import SEVERITIES
 
 DAYS: Final = 28
 REASONS: Final = 8
 FAILURES: Final = 20
 INPUT_SUITES: Final = ("events", "items", "customers", "consents")
+DAY_SUITE: Final = "day"
+LIST_SUITES: Final = ("recommendations", "similar_items", "popular_items")
+GROUPS: Final = (*INPUT_SUITES, "the day", "marts", "lists")
 MADE_OF: Final = ("read", "kept", "quarantined", "duplicates", "ignored")
 STATES: Final[dict[str, State]] = {"critical": "bad", "row": "bad", "warning": "warned", "notice": "none"}
 # column of fct_daily_kpis -> its name here, and its form
@@ -89,44 +95,49 @@ def figures(known: Known) -> Table:
     return Table("The day's figures", ("source", "figure", "the day", "median before", f"last {DAYS} days"), rows)
 
 
-def _results(known: Known) -> str:
-    """The verdicts on the batches of the day, and those of the night's own runs: a night that ran again counts once."""
-    runs = sorted({str(record["run_id"]) for record in known.nights.get(known.run_date, {}).values()})
-    listed = ", ".join(f"'{run.replace(chr(39), chr(39) * 2)}'" for run in runs) or "NULL"
-    suites = ", ".join(f"'{suite}'" for suite in INPUT_SUITES)
-    return (
-        f"(FROM {known.of_lake('gate_results')} WHERE run_id IN ({listed}) "
-        f"OR suite IN ({suites}) AND checked_for > {known.day} AND checked_for <= TIMESTAMP '{known.end}')"
-    )
+def _group(suite: str) -> str:
+    """What a suite is counted with: its own input, the day, the lists, or the marts all together."""
+    return suite if suite in INPUT_SUITES else "the day" if suite == DAY_SUITE else "lists" if suite in LIST_SUITES else "marts"
+
+
+def _outcomes(known: Known) -> list[dict[str, Any]]:
+    """The newest outcome of each check of this night and of the batches of its day, with the group that it counts for."""
+    found = [document | {"group": _group(document["suite"])} for document in data_docs.documents(known.settings, known.run_date).values()]
+    if not found:
+        raise MissingInputError("No suite has run for this night, or its outcomes are no longer kept (retention.nights).")
+    return found
 
 
 def gate(known: Known) -> Table:
-    """How many expectations of each suite held."""
-    rows = known.rows(f"""
-        SELECT suite, source, count(*) FILTER (is_success), count(*) FILTER (NOT is_success AND severity = 'notice'),
-            count(*) FILTER (NOT is_success AND severity = 'warning'), count(*) FILTER (NOT is_success AND severity IN ('critical', 'row'))
-        FROM {_results(known)} GROUP BY ALL ORDER BY 1, 2
-    """)
-    if not rows:
-        raise MissingInputError("No suite has run for this night.")
-    shown = [(suite, source, held, noted, warned, failed, _verdict(warned, failed)) for suite, source, held, noted, warned, failed in rows]
-    return Table("Expectations", ("suite", "source", "held", "noted", "warned", "failed", "verdict"), shown)
+    """How many expectations held, by what was checked."""
+    outcomes = _outcomes(known)
+    rows: list[tuple[Cell, ...]] = []
+    for group in (name for name in GROUPS if any(one["group"] == name for one in outcomes)):
+        of_group = [one for one in outcomes if one["group"] == group]
+        failed = Counter(result["severity"] for one in of_group for result in one["results"] if not result["success"])
+        n_bad, n_warned = failed["critical"] + failed["row"], failed["warning"]
+        held = sum(result["success"] for one in of_group for result in one["results"])
+        rows.append((group, len(of_group), held, failed["notice"], n_warned, n_bad, _verdict(n_warned, n_bad)))
+    return Table("Expectations", ("what", "checks", "held", "noted", "warned", "failed", "verdict"), rows, "Data Docs have each of them.")
 
 
-def _verdict(warned: int, failed: int) -> Flag:
-    return Flag("failed", "bad") if failed else Flag("warned", "warned") if warned else Flag("passed", "good")
+def _verdict(n_warned: int, n_bad: int) -> Flag:
+    return Flag("failed", "bad") if n_bad else Flag("warned", "warned") if n_warned else Flag("passed", "good")
 
 
 def not_held(known: Known) -> Table:
     """What did not hold, the most severe first."""
-    rows = known.rows(f"""
-        SELECT severity, suite, source, coalesce(column_name, ''), expectation, coalesce(observed, '') FROM {_results(known)} WHERE NOT is_success
-        ORDER BY list_position(['critical', 'row', 'warning', 'notice'], severity), 2, 3, 4, 5, 6 LIMIT {FAILURES}
-    """)
-    if not rows:
+    found = sorted(
+        (SEVERITIES.index(result["severity"]), one["suite"], one["source"], result["column"] or "", result["expected"], result["observed"], one["checked_for"])
+        for one in _outcomes(known)
+        for result in one["results"]
+        if not result["success"]
+    )
+    if not found:
         raise MissingInputError("All of them held.")
-    shown = [(Flag(severity, STATES.get(severity, "none")), *rest) for severity, *rest in rows]
-    return Table("Expectations that did not hold", ("severity", "suite", "source", "column", "expected", "found"), shown, f"At most {FAILURES} are shown.")
+    rows = [(Flag(SEVERITIES[place], STATES[SEVERITIES[place]]), *rest, until.replace("T", " ")) for place, *rest, until in found[:FAILURES]]
+    note = "" if len(found) <= FAILURES else f"The first {FAILURES} of {len(found):,}."
+    return Table("Expectations that did not hold", ("severity", "suite", "source", "column", "expected", "found", "up to (UTC)"), rows, note)
 
 
 def scores(known: Known) -> Table:

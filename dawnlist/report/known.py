@@ -1,10 +1,10 @@
-"""What the parts of a report read from: one connection, the lake that the night pinned, its tables, and the run records."""
+"""What the parts of a report read from: one connection, the lake, the tables of the nights, and the run records."""
 
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +34,6 @@ class Known:
     def day(self) -> str:
         """The run date in SQL."""
         return f"DATE '{self.run_date}'"
-
-    @property
-    def end(self) -> datetime:
-        """The first moment after the run date (UTC, without a zone)."""
-        return datetime.combine(date.fromordinal(self.run_date.toordinal() + 1), time())
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """The rows of a query."""

@@ -44,7 +44,12 @@ def proposers(known: Known) -> Table:
     """Who proposed the items of the first PLACES."""
     rows = known.rows(f"SELECT coalesce(source, ''), count(*) AS n FROM {_lists(known)} WHERE rank <= {PLACES} GROUP BY ALL ORDER BY n DESC, 1")
     total = sum(n for _, n in rows)
-    return Table("Who proposed the items", ("source", "places"), [(source, Bar(f"{n:,} ({n / total:.1%})", n / total)) for source, n in rows], f"Of the first {PLACES} places.")
+    return Table(
+        "Who proposed the items",
+        ("source", "places"),
+        [(source, Bar(f"{n:,} ({n / total:.1%})", n / total)) for source, n in rows],
+        f"Of the first {PLACES} places.",
+    )
 
 
 def most_listed(known: Known) -> Table:
@@ -54,7 +59,12 @@ def most_listed(known: Known) -> Table:
         SELECT item_id, coalesce(any_value(title), 'item ' || item_id), count(*) AS n, count(*) / (SELECT count(DISTINCT person_id) FROM lists)
         FROM lists LEFT JOIN {known.of_night("dim_items")} AS items USING (item_id) GROUP BY item_id ORDER BY n DESC, item_id LIMIT {ITEMS}
     """)
-    return Table("Items on most lists", ("item", "title", "lists"), [(item, title, Bar(f"{n:,} ({share:.1%})", share)) for item, title, n, share in rows], f"Among the first {PLACES} places.")
+    return Table(
+        "Items on most lists",
+        ("item", "title", "lists"),
+        [(item, title, Bar(f"{n:,} ({share:.1%})", share)) for item, title, n, share in rows],
+        f"Among the first {PLACES} places.",
+    )
 
 
 def changes(known: Known) -> Table:

@@ -14,7 +14,18 @@ from dawnlist.serving import open_store
 
 PUBLICATIONS: Final = 7
 NOTES: Final = 20
-ORDER: Final = ("ingest", "validate", "open", "transform", "segment", "train", "recommend", "publish", "suppress", "export")  # the report of this night is not in its own timings
+ORDER: Final = (
+    "ingest",
+    "validate",
+    "open",
+    "transform",
+    "segment",
+    "train",
+    "recommend",
+    "publish",
+    "suppress",
+    "export",
+)  # the report of this night is not in its own timings
 
 
 def publications(known: Known) -> Table:
@@ -35,7 +46,12 @@ def publications(known: Known) -> Table:
         )
         for one in reversed(history[-PUBLICATIONS:])
     ]
-    return Table("Publications", ("sequence", "night", "kind", "published (UTC)", "expires (UTC)", "people", "rows", "model"), rows, f"The newest {PUBLICATIONS}, newest first.")
+    return Table(
+        "Publications",
+        ("sequence", "night", "kind", "published (UTC)", "expires (UTC)", "people", "rows", "model"),
+        rows,
+        f"The newest {PUBLICATIONS}, newest first.",
+    )
 
 
 def bundle(known: Known) -> Table:
@@ -53,7 +69,12 @@ def bundle(known: Known) -> Table:
         rows += [(one.name, documents, n) for documents, n in sorted(manifest["rows"].items())]
     is_new = record["metrics"]["is_new"]
     note = f"{record['counts'].get('bytes', 0):,} bytes in {record['counts'].get('parts', 0):,} parts."
-    return Table("The bundle for the CMS", ("bundle", "documents", "number"), rows, note if is_new else f"{note} The content was exported before: no new bundle was made.")
+    return Table(
+        "The bundle for the CMS",
+        ("bundle", "documents", "number"),
+        rows,
+        note if is_new else f"{note} The content was exported before: no new bundle was made.",
+    )
 
 
 def total_seconds(known: Known) -> tuple[float, float | None]:
@@ -105,8 +126,16 @@ def links(known: Known) -> Table:
     settings = known.settings
     docs, tables = settings.data_docs_dir / str(known.run_date) / "index.html", settings.home / "dbt_docs" / "static_index.html"
     rows: list[tuple[Cell, ...]] = [
-        ("Data Docs of this night", Link("open", f"../../data_docs/{known.run_date}/index.html") if docs.exists() else "not there: no suite has run", "every expectation, and what was found"),
-        ("Documentation of the tables", Link("open", "../../dbt_docs/static_index.html") if tables.exists() else "not there: `make docs` writes it", "every mart and column"),
+        (
+            "Data Docs of this night",
+            Link("open", f"../../data_docs/{known.run_date}/index.html") if docs.exists() else "not there: no suite has run",
+            "every expectation, and what was found",
+        ),
+        (
+            "Documentation of the tables",
+            Link("open", "../../dbt_docs/static_index.html") if tables.exists() else "not there: `make docs` writes it",
+            "every mart and column",
+        ),
         ("MLflow", _mlflow(known), "every trained version, with its figures"),
     ]
     return Table("Documents", ("what", "where", "what is in it"), rows)

@@ -1,24 +1,36 @@
 """A report as HTML: one file, without a script, that loads nothing. The template escapes every text."""
 
 import math
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
-from dawnlist.report.document import Absent, Bar, Cell, Days, Flag, Heat, Line, Link, Range, Report, Table
+from dawnlist.report.document import Bar, Cell, Flag, Heat, Line, Link, Part, Range, Report
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 TEMPLATE: Final = "page.html.j2"
 SIGNS: Final = {"good": "✓", "warned": "!", "bad": "✕", "none": ""}
 DRAWN: Final = (Bar, Range, Heat, Line, Flag, Link)
-PART_KINDS: Final = {Table: "table", Days: "days", Absent: "absent"}
 
 
 def page(report: Report) -> str:
     """The page of a report, as text of HTML 5."""
+    return _environment().get_template(TEMPLATE).render(report=report)
+
+
+@cache
+def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(loader=PackageLoader("dawnlist.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"kind": _kind, "number": _number, "is_number": _is_number, "points": _points, "percent": _percent, "part_kind": lambda part: PART_KINDS[type(part)]}
-    environment.globals |= {"signs": SIGNS}
-    return environment.get_template(TEMPLATE).render(report=report)
+    environment.filters |= {"kind": _kind, "part_kind": _part_kind, "number": _number, "is_number": _is_number, "points": _points, "percent": _percent}
+    environment.globals["signs"] = SIGNS
+    return environment
+
+
+def _part_kind(part: Part) -> str:
+    return type(part).__name__.lower()
 
 
 def _kind(cell: Cell) -> str:
@@ -32,7 +44,9 @@ def _number(cell: Any) -> str:
 
 def _is_number(cell: Cell) -> bool:
     """Whether the cell stands on the right of its column."""
-    return isinstance(cell, int | float) or (isinstance(cell, str) and bool(cell) and all(sign in "0123456789.,+-% " for sign in cell) and any(map(str.isdigit, cell)))
+    return isinstance(cell, int | float) or (
+        isinstance(cell, str) and bool(cell) and all(sign in "0123456789.,+-% " for sign in cell) and any(map(str.isdigit, cell))
+    )
 
 
 def _percent(share: float, start: float = 0.0, end: float = 1.0) -> float:

@@ -63,10 +63,11 @@ def segments(known: Known) -> Table:
     most = {kind: max(row[2] for row in rows if row[0] == kind) or 1 for kind in {row[0] for row in rows}}
     is_first = not any(row[3] for row in rows)
     shown = [
-        (KINDS.get(kind, kind), label, Bar(f"{n:,}", n / most[kind]), None if is_first else n_before, "" if is_first else f"{n - n_before:+,}")
+        (KINDS.get(kind, kind), label.replace("_", " "), Bar(f"{n:,}", n / most[kind]), *(() if is_first else (n_before, f"{n - n_before:+,}")))
         for kind, label, n, n_before in rows
     ]
-    return Table("Segments", ("kind", "segment", "people", "night before", "change"), shown, "This is the first night." if is_first else "")
+    columns = ("kind", "segment", "people", *(() if is_first else ("night before", "change")))
+    return Table("Segments", columns, shown, "This is the first night." if is_first else "")
 
 
 def flow(known: Known) -> Table:
@@ -84,5 +85,7 @@ def flow(known: Known) -> Table:
         raise MissingInputError("There is no earlier night to compare with.")
     targets = sorted({is_now for _, is_now in flows}, key=lambda name: (name == NOBODY, name))
     most = max(flows.values())
-    shown = [[was, *(Heat(f"{flows[was, is_now]:,}" if (was, is_now) in flows else "", flows.get((was, is_now), 0) / most) for is_now in targets)] for was in sources]
+    shown = [
+        [was, *(Heat(f"{flows[was, is_now]:,}" if (was, is_now) in flows else "", flows.get((was, is_now), 0) / most) for is_now in targets)] for was in sources
+    ]
     return Table("From segment to segment", ("from the night before", *(f"to {name}" for name in targets)), shown, f"'{NOBODY}': nobody yet, or no longer.")

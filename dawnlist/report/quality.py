@@ -33,7 +33,10 @@ def version(known: Known) -> Table:
     decisions = [one for one in manifest.history if one.run_date <= known.run_date.isoformat()]
     if decisions:
         last = decisions[-1]
-        rows += [("last decision", f"{last.version} was {last.action} by {last.by} on {last.run_date}: {last.reason}"), ("champion before", last.before or "nobody")]
+        rows += [
+            ("last decision", f"{last.version} was {last.action} by {last.by} on {last.run_date}: {last.reason}"),
+            ("champion before", last.before or "nobody"),
+        ]
     return Table("The version that served", ("what", ""), rows)
 
 
@@ -73,9 +76,14 @@ def differences(known: Known) -> Table:
         raise MissingInputError("There was nobody to judge the lists by.")
     edges = [0.0, *(edge for interval in shown.values() for edge in (interval[0], interval[2]))]
     start, end = min(edges), max(edges)
-    rows = [(name, Range(*interval, start, end)) for name, interval in shown.items()]
+    rows = [(name, Range(low, middle, high, start, end)) for name, (low, middle, high) in shown.items()]
     note = "nDCG@10, paired 95% bootstrap intervals. The mark is 0: right of it the first is better."
-    return Table("Differences with their intervals", ("difference", METRIC), rows, note if found["challenger less champion"] else f"{note} There was no champion to compare with.")
+    return Table(
+        "Differences with their intervals",
+        ("difference", METRIC),
+        rows,
+        note if found["challenger less champion"] else f"{note} There was no champion to compare with.",
+    )
 
 
 def _interval(differences: Mapping[str, Sequence[float]] | None) -> Sequence[float] | None:
