@@ -1,6 +1,7 @@
 """A report as HTML: one file, without a script, that loads nothing. The template escapes every text."""
 
 import math
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 TEMPLATE: Final = "page.html.j2"
 SIGNS: Final = {"good": "✓", "warned": "!", "bad": "✕", "none": ""}
+FIGURE: Final = re.compile(r"[+-]?[\d,]+(\.\d+)?%?")
 DRAWN: Final = (Bar, Range, Heat, Line, Flag, Link)
 
 
@@ -44,9 +46,7 @@ def _number(cell: Any) -> str:
 
 def _is_number(cell: Cell) -> bool:
     """Whether the cell stands on the right of its column."""
-    return isinstance(cell, int | float) or (
-        isinstance(cell, str) and bool(cell) and all(sign in "0123456789.,+-% " for sign in cell) and any(map(str.isdigit, cell))
-    )
+    return isinstance(cell, int | float) or (isinstance(cell, str) and FIGURE.fullmatch(cell) is not None)
 
 
 def _percent(share: float, start: float = 0.0, end: float = 1.0) -> float:

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from dawnlist import report
+from dawnlist.cli import app
 from dawnlist.errors import MissingInputError
 from dawnlist.report.document import Absent, Bar, Days, Flag, Heat, Line, Link, Range, Report, Section, Table, Tile
 from dawnlist.report.page import _points
@@ -248,6 +250,13 @@ def test_old_reports_are_forgotten(tmp_path: Path) -> None:
 def test_a_night_that_never_was_has_no_report(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match="No night of 2026-11-20 has been run"):
         execute(settings_in(tmp_path), "report", Interval.day(RUN_DATE), run_id="run-1")
+
+
+def test_the_command_says_where_the_page_is(own: Settings) -> None:
+    said = CliRunner().invoke(app, ["report", "--home", str(own.home)])
+    assert said.exit_code == 0, said.output
+    assert said.output.splitlines()[-1] == str(own.reports_dir / str(RUN_DATE) / "index.html")
+    assert f"report {RUN_DATE}: 25 rows in, 25 out" in said.output
 
 
 @hypothesis_settings(deadline=None)
