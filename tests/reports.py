@@ -104,6 +104,8 @@ def _records(settings: Settings, day: date, champion: str) -> None:
             "notes": [f"a rule names an item that is not there: {HOSTILE}"],
         },
     }
+    for hour in ("05", "06"):
+        StageResult("ingest", f"{day}T{hour}", seconds=0.5, rows_in=5, rows_out=3, notes=["store: 2 of 5 records cannot be read"]).save(settings)
     for stage in ("open", "recommend"):
         StageResult(stage, str(day), run_id=f"run-{day}", seconds=seconds, **more[stage]).save(settings)
 

@@ -1,12 +1,12 @@
 """What the parts of a report read from: one connection, the lake, the tables of the nights, and the run records."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dawnlist import duck
 from dawnlist.columns import LAKE_TABLES
@@ -17,7 +17,9 @@ from dawnlist.settings import Settings
 if TYPE_CHECKING:
     import duckdb
 
-NIGHTS = 14  # that timings are compared with
+NIGHTS: Final = 14  # that timings are compared with
+LOADING: Final = ("ingest", "validate")
+SUMMED: Final = ("seconds", "rows_in", "rows_out")
 
 
 @dataclass(frozen=True)
@@ -79,4 +81,18 @@ def known(settings: Settings, run_date: date) -> Iterator[Known]:
 def _nights(runs: Path, run_date: date) -> dict[date, dict[str, Any]]:
     days = sorted(date.fromisoformat(path.name) for path in runs.glob("????-??-??") if path.is_dir())
     kept = [day for day in days if day <= run_date][-NIGHTS - 1 :]
-    return {day: {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((runs / str(day)).glob("*.json"))} for day in kept}
+    return {day: _loads(runs, day) | _records((runs / str(day)).glob("*.json")) for day in kept}
+
+
+def _records(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(paths)}
+
+
+def _loads(runs: Path, day: date) -> dict[str, dict[str, Any]]:
+    """The records of the hours of the day, summed for each stage of loading."""
+    found = {}
+    for stage in LOADING:
+        hours = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(runs.glob(f"{day}T??/{stage}.json"))]
+        if hours:
+            found[stage] = {name: sum(hour[name] for hour in hours) for name in SUMMED} | {"notes": [note for hour in hours for note in hour["notes"]]}
+    return found

@@ -9,23 +9,12 @@ from dawnlist.errors import MissingInputError
 from dawnlist.export import shelf
 from dawnlist.export.contract import read_manifest
 from dawnlist.report.document import Bar, Cell, Line, Link, Table
-from dawnlist.report.known import NIGHTS, Known
+from dawnlist.report.known import LOADING, NIGHTS, Known
 from dawnlist.serving import open_store
 
 PUBLICATIONS: Final = 7
 NOTES: Final = 20
-ORDER: Final = (
-    "ingest",
-    "validate",
-    "open",
-    "transform",
-    "segment",
-    "train",
-    "recommend",
-    "publish",
-    "suppress",
-    "export",
-)  # the report of this night is not in its own timings
+ORDER: Final = (*LOADING, "open", "transform", "segment", "train", "recommend", "publish", "suppress", "export")  # the report is not in its own timings
 
 
 def publications(known: Known) -> Table:
@@ -78,15 +67,15 @@ def bundle(known: Known) -> Table:
 
 
 def total_seconds(known: Known) -> tuple[float, float | None]:
-    """Seconds of all stages of this night, and their median over the nights before it; None where there are none. Raises MissingInputError."""
-    tonight = _seconds(known.nights.get(known.run_date, {}))
-    if not tonight:
+    """Seconds of this night without the loading, and their median over the nights before it; None where there are none. Raises MissingInputError."""
+    if not known.nights.get(known.run_date):
         raise MissingInputError("No stage of this night has run.")
-    return sum(tonight.values()), _median([sum(_seconds(stages).values()) for day, stages in known.nights.items() if day < known.run_date])
+    totals = {day: sum(took for name, took in _seconds(stages).items() if name not in LOADING) for day, stages in known.nights.items()}
+    return totals.pop(known.run_date), _median(list(totals.values()))
 
 
 def timings(known: Known) -> Table:
-    """Seconds of each stage of this night, beside the median of the nights before it."""
+    """Seconds of each stage of this night, beside the median of the nights before it; loading is that of the day's hours."""
     tonight = known.nights.get(known.run_date, {})
     total, _ = total_seconds(known)
     seconds = _seconds(tonight)
@@ -99,7 +88,7 @@ def timings(known: Known) -> Table:
         line: Cell = "" if usual is None else Line((*before, took))
         shown = "" if usual is None else f"{usual:.1f}"
         rows.append((name, Bar(f"{took:.1f}", took / longest), shown, line, int(tonight[name]["rows_in"]), int(tonight[name]["rows_out"])))
-    note = f"{total:,.0f} seconds in all, beside up to {NIGHTS} nights before ({len(earlier)} are recorded)."
+    note = f"{total:,.0f} seconds without the loading, beside up to {NIGHTS} nights before ({len(earlier)} are recorded)."
     return Table("Seconds by stage", ("stage", "seconds", "median before", "nights", "rows in", "rows out"), rows, note)
 
 

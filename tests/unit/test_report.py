@@ -59,6 +59,16 @@ def test_nothing_is_absent_from_a_night_that_has_it_all(collected: Report) -> No
     assert [one for section in collected.sections for one in section.parts if isinstance(one, Absent)] == []
 
 
+def test_the_first_lines_say_how_it_went(collected: Report) -> None:
+    tiles = {tile.label: (tile.value, tile.detail, tile.state) for tile in collected.tiles}
+    assert tiles["events of the day"] == ("6", "the day before: 4", "none")
+    assert tiles["gate"] == ("warned", "2 expectations held", "warned")
+    assert tiles["people with a list"] == ("3", "2 of them with a history", "none")
+    assert tiles["nDCG@10 on held-out days"] == ("0.400", "most popular: 0.100", "none")
+    assert tiles["publication"][0] == "2"
+    assert "seconds for the night" in tiles
+
+
 def test_events_by_day(collected: Report) -> None:
     assert part(collected, "Events by day") == Days("Events by day", "events", [(BEFORE, 4), (RUN_DATE, 6)])
 
@@ -155,8 +165,9 @@ def test_what_went_out(collected: Report) -> None:
 def test_timings_beside_the_nights_before(home: Settings, collected: Report) -> None:
     found = {name: (seconds, usual, line) for name, seconds, usual, line, *_ in rows(collected, "Seconds by stage")}
     assert found["recommend"] == ("2.0", "1.0", Line((1.0, 2.0)))
+    assert rows(collected, "Seconds by stage")[0] == ("ingest", "1.0", "1.0", Line((1.0, 1.0)), 10, 6)  # two hours of half a second
     first = report.collect(home, BEFORE)
-    assert [row[2:4] for row in rows(first, "Seconds by stage")] == [("", "")] * 4  # nothing to compare with
+    assert [row[2:4] for row in rows(first, "Seconds by stage")] == [("", "")] * 5  # nothing to compare with
 
 
 def test_links_lead_to_what_is_there(own: Settings, collected: Report) -> None:
