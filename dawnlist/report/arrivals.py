@@ -117,8 +117,8 @@ def gate(known: Known) -> Table:
         failed = Counter(result["severity"] for one in of_group for result in one["results"] if not result["success"])
         n_bad, n_warned = failed["critical"] + failed["row"], failed["warning"]
         held = sum(result["success"] for one in of_group for result in one["results"])
-        rows.append((group, len(of_group), held, failed["notice"], n_warned, n_bad, _verdict(n_warned, n_bad)))
-    return Table("Expectations", ("what", "checks", "held", "noted", "warned", "failed", "verdict"), rows, "Data Docs have each of them.")
+        rows.append((group, _verdict(n_warned, n_bad), len(of_group), held, failed["notice"], n_warned, n_bad))
+    return Table("Expectations", ("what", "verdict", "checks", "held", "noted", "warned", "failed"), rows, "Data Docs have each of them.")
 
 
 def _verdict(n_warned: int, n_bad: int) -> Flag:

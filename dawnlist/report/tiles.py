@@ -28,10 +28,9 @@ def _events(known: Known) -> Tile:
 
 def _gate(known: Known) -> Tile:
     table = arrivals.gate(known)
-    verdicts = [row[-1] for row in table.rows]
-    states = [verdict.state for verdict in verdicts if isinstance(verdict, Flag)]
+    states = [verdict.state for _, verdict, *_ in table.rows if isinstance(verdict, Flag)]
     n_bad, n_warned = states.count("bad"), states.count("warned")
-    held = sum(row[2] for row in table.rows if isinstance(row[2], int))
+    held = sum(n for _, _, _, n, *_ in table.rows if isinstance(n, int))
     said = "failed" if n_bad else "warned" if n_warned else "passed"
     return Tile("gate", said, f"{held:,} expectations held", "bad" if n_bad else "warned" if n_warned else "good")
 

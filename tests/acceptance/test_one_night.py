@@ -257,10 +257,10 @@ def bytes_of(path: Path) -> bytes:
 
 def test_the_report_tells_of_the_night_and_of_no_person(settings: Settings, tables: duckdb.DuckDBPyConnection) -> None:
     page = (settings.reports_dir / "latest" / "index.html").read_text(encoding="utf-8")
-    [(n_people,)] = tables.execute("SELECT count(DISTINCT user_id) FROM serving.recommendations").fetchall()
+    [(n_people,)] = tables.execute("SELECT count(DISTINCT user_id) FROM lists.serving.recommendations").fetchall()
     assert f'<dd class="value">{n_people:,}</dd>' in page
     assert "another form than this release reads" not in page
-    known = {alias for (alias,) in tables.execute("SELECT alias_id FROM serving.user_aliases").fetchall()}
+    known = {alias for (alias,) in tables.execute("SELECT alias_id FROM lists.serving.user_aliases").fetchall()}
     assert known.isdisjoint(re.findall(r"[0-9a-f]{32}", page))
 
 

@@ -88,7 +88,7 @@ def test_the_day_beside_the_median_of_the_days_before(collected: Report) -> None
 
 
 def test_what_the_gate_said(collected: Report) -> None:
-    assert rows(collected, "Expectations") == [("the day", 1, 1, 0, 1, 0, "warned"), ("lists", 1, 1, 0, 0, 0, "passed")]
+    assert rows(collected, "Expectations") == [("the day", "warned", 1, 1, 0, 1, 0), ("lists", "passed", 1, 1, 0, 0, 0)]
     assert rows(collected, "Expectations that did not hold") == [("warning", "day", "store", "event_date", "as many as usual", HOSTILE, "2026-11-21 00:00:00")]
     assert rows(collected, "Scores of the sources") == [("store", "total", "0.750", "weighted mean")]
 
