@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help system env demo airflow test test-long lint format types imports sql docs bench lock check-python pre-commit clean
+.PHONY: help system browser env demo airflow test test-long lint format types imports sql docs bench lock check-python pre-commit clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 SQL := dbt_project
@@ -25,6 +25,9 @@ help: ## list the commands
 system: ## install the system packages that are missing (Java, libgomp1, python3-venv), or say what to type
 	@scripts/setup.sh system
 
+browser: ## install Chromium, which the tests look at the report with, or say what to type
+	@scripts/setup.sh browser
+
 env: ## make the Python environment in .venv from the lock, and nothing else
 	@scripts/setup.sh environment
 
@@ -34,7 +37,7 @@ demo: system env ## a store, three weeks of events and one night, end to end in 
 airflow: system env ## Airflow with its UI, until Ctrl-C
 	@dawnlist airflow
 
-test: system env lint ## lint, and all tests but the long ones
+test: system browser env lint ## lint, and all tests but the long ones
 	@pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-long: system env ## the tests that take minutes

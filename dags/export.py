@@ -1,4 +1,4 @@
-"""The published lists as a bundle for the CMS."""
+"""The published lists as a bundle for the CMS, and the report of the night."""
 
 from airflow.sdk import DAG, PartitionedAssetTimetable
 
@@ -12,7 +12,7 @@ with DAG(
     default_args=DEFAULT_ARGS,
     tags=["dawnlist", "daily"],
     doc_md="""
-### export: the CMS bundles of one night
+### export: the CMS bundles of one night, and its report
 
 Starts when `nightly` has published. Writes `exports/cms/<sequence>/`, the manifest last: a bundle without a manifest is not finished
 and must not be imported. Consumers that have acknowledged an older bundle get a delta from it, `exports/cms/<sequence>-from-<base>/`.
@@ -23,6 +23,8 @@ and must not be imported. Consumers that have acknowledged an older bundle get a
 - `RefusedDocumentsError`: the CMS has the bundle without some documents; `exports/cms/deliveries/` names them and the reasons. Nothing to clear.
 - `ExportError`: more users would change than the settings allow. If that is right, `dawnlist export --run-date DAY --accept-churn`.
 - `MissingInputError`: the day was never published. Run `nightly` with its key first.
+
+`report` comes last and writes `reports/<run_date>/index.html`. When it fails, lists and bundles are out all the same; clear it when the cause is mended.
 """,
 ) as dag:
-    stage_task("export")
+    stage_task("export") >> stage_task("report")

@@ -187,7 +187,7 @@ def _progress(settings: Settings) -> Iterator[Callable[[str, "StageResult | None
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from dawnlist.stages import STAGES
+    from dawnlist.stages import REPORT, STAGES
 
     console = Console(highlight=False)
     console.print(f"Home {settings.home}, sources {', '.join(settings.site.sources)}")
@@ -199,7 +199,7 @@ def _progress(settings: Settings) -> Iterator[Callable[[str, "StageResult | None
         console=console,
         transient=True,
     ) as progress:
-        task = progress.add_task("starting", total=len(STAGES))
+        task = progress.add_task("starting", total=len((*STAGES, REPORT)))
 
         def report(stage: str, result: "StageResult | None") -> None:
             if result is None:
@@ -309,6 +309,20 @@ def export(
     if context.invoked_subcommand is None:
         settings = _settings(home, None, source)
         _stage("export", settings, _night(settings, run_date), **({"accept_churn": True} if accept_churn else {}))
+
+
+@app.command(rich_help_panel=NIGHT_PANEL)
+def report(run_date: RunDate = None, source: SourceName = None, home: Home = None) -> None:
+    """Write the page of the newest night, or of the night of --run-date: what came in, how good the lists are, what went out."""
+    from dawnlist.stages import REPORT, execute
+    from dawnlist.stages.base import Interval
+    from dawnlist.summary import newest_night
+
+    settings = _settings(home, None, source)
+    interval = Interval.day(run_date.date() if run_date else newest_night(settings))
+    result = execute(settings, REPORT, interval, run_id=_run_id(interval.key))
+    _print_result(result)
+    typer.echo(result.paths[0])
 
 
 @app.command()

@@ -48,13 +48,18 @@ def keep_document(settings: "Settings", document: Mapping[str, Any]) -> None:
     write_json(settings.home / STORE / str((moment - timedelta(microseconds=1)).date()) / name, document)
 
 
+def documents(settings: "Settings", run_date: date) -> dict[str, dict[str, Any]]:
+    """The kept outcomes of `run_date` and of its hours by name, the earliest first: the newest of each check."""
+    kept = sorted((settings.home / STORE / str(run_date)).glob("*.json"))
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in kept}
+
+
 def build_docs(settings: "Settings", run_date: date) -> Path:
     """Render the outcomes of `run_date` and of its hours into <home>/data_docs/<run_date>, and return the index of that night.
 
     <home>/data_docs/index.html lists the nights. Nights beyond `retention.nights` are removed.
     """
-    kept = sorted((settings.home / STORE / str(run_date)).glob("*.json"))
-    pages = {f"{path.stem}.html": json.loads(path.read_text(encoding="utf-8")) for path in kept}
+    pages = {f"{name}.html": document for name, document in documents(settings, run_date).items()}
     target = settings.data_docs_dir / str(run_date)
     aside = settings.data_docs_dir / f".{run_date}.{uuid4().hex}"
     for page, document in pages.items():

@@ -13,7 +13,7 @@ from dawnlist import airflow_stack
 from dawnlist.airflow_stack import Stack
 from dawnlist.errors import DawnlistError, OrchestrationError
 from dawnlist.settings import Settings
-from dawnlist.stages import LOADING, NIGHT, execute
+from dawnlist.stages import LOADING, NIGHT, REPORT, execute
 from dawnlist.stages.base import HOUR, Interval
 
 SOURCE = "store"
@@ -79,13 +79,13 @@ def _run_in_airflow(settings: Settings, run_date: date, console: Console) -> Non
 
 
 def _follow(airflow: Stack, console: Console) -> None:
-    """Show the tasks as they end, until the export has. Raises OrchestrationError when one fails, or when nothing happens for too long."""
+    """Show the tasks as they end, until the report has. Raises OrchestrationError when one fails, or when nothing happens for too long."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("ingest, hour by hour", total=HOURS * len(LOADING) + len(NIGHT))
+        bar = progress.add_task("ingest, hour by hour", total=HOURS * len(LOADING) + len((*NIGHT, REPORT)))
         seen: dict[str, str] = {}
         changed = time.monotonic()
-        while ("export", "success") not in {(task.split()[0], state) for task, state in seen.items()}:
+        while (REPORT, "success") not in {(task.split()[0], state) for task, state in seen.items()}:
             time.sleep(POLL_SECONDS)
             airflow.check()
             for task in _tasks(airflow):

@@ -198,7 +198,11 @@ def _print_version(document: Mapping[str, Any]) -> None:
         typer.echo(f"{one['run_date']} {one['action']} by {one['by']} (run {one['run_id']}), {one['before']} -> {one['after']}: {one['reason']}")
         if one["checks"] and one["version"] == document["version"]:
             _print_rows(
-                [{"check": name, "value": None, "limit": None, "holds": None, **check} for name, check in one["checks"].items() if "group" not in check]
+                [
+                    {"check": name, **{figure: check[figure] for figure in ("value", "limit", "holds")}}
+                    for name, check in one["checks"].items()
+                    if "group" not in check
+                ]
             )
             worst = one["checks"].get("worst_group")
             if worst:

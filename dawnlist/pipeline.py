@@ -12,7 +12,7 @@ from dawnlist.columns import LEDGER
 from dawnlist.errors import DawnlistError, SettingsError
 from dawnlist.lake import Lake
 from dawnlist.settings import Settings
-from dawnlist.stages import NIGHT, STAGES, execute, lock
+from dawnlist.stages import NIGHT, REPORT, STAGES, execute, lock
 from dawnlist.stages.base import Interval, StageResult
 from spark_jobs.session import session
 
@@ -23,7 +23,7 @@ Report = Callable[[str, StageResult | None], None]
 def run(settings: Settings, run_date: date, *, run_id: str, report: Report, stages: Sequence[str] = STAGES, train: bool = False) -> list[StageResult]:
     """Ingest everything that has landed, then run the night of `run_date`; `train` asks it to train. `report(stage, None)` is called before, `report(stage, result)` after each stage.
 
-    Rows of later days are ingested into their own days; the night's windows end with `run_date`. The stages on Spark share one session: a JVM
+    Rows of later days are ingested into their own days; the night's windows end with `run_date`. The last result is that of the report, which fails no night. The stages on Spark share one session: a JVM
     takes seconds to start and to warm up.
     """
     _refuse_other_sources(settings)
@@ -46,12 +46,24 @@ def run(settings: Settings, run_date: date, *, run_id: str, report: Report, stag
             report(stage, results[-1])
             if stage == LAST_ON_SPARK:
                 spark.close()
+        report(REPORT, None)
+        results.append(_report_of(settings, night, run_id=run_id))
+        report(REPORT, results[-1])
     return results
+
+
+def _report_of(settings: Settings, night: Interval, *, run_id: str) -> StageResult:
+    """Write the page of the night. No night fails for it: whatever goes wrong is a note."""
+    try:
+        return execute(settings, REPORT, night, run_id=run_id)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+        said = str(error) if isinstance(error, DawnlistError) else f"{type(error).__name__}: {error}"
+        return StageResult(REPORT, night.key, notes=[f"the report was not made: {said}"])
 
 
 @contextmanager
 def _suppressing(settings: Settings, night: Interval, *, run_id: str, report: Report) -> Iterator[None]:
-    """Where a stage fails, yesterday's lists stand, but not yesterday's consent."""
+    """Where a stage fails, yesterday's lists stand, but not yesterday's consent; and the night has its report."""
     try:
         yield
     except DawnlistError as error:
@@ -62,6 +74,7 @@ def _suppressing(settings: Settings, night: Interval, *, run_id: str, report: Re
         else:
             if result.rows_out:
                 report("suppress", result)
+        _report_of(settings, night, run_id=run_id)  # it has what the gate said
         raise
 
 

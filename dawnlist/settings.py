@@ -481,6 +481,10 @@ class Settings(BaseSettings):
         return self.home / "data_docs"
 
     @property
+    def reports_dir(self) -> Path:
+        return self.home / "reports"
+
+    @property
     def scratch_dir(self) -> Path:
         return self.home / "tmp"
 

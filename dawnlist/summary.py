@@ -182,6 +182,7 @@ def _places_table(settings: Settings, run_date: date) -> Table:
         "Data Docs": settings.data_docs_dir / str(run_date) / "index.html",
         "lake": settings.lake_dir,
         "run record": settings.runs_dir / str(run_date),
+        "report": settings.reports_dir / str(run_date) / "index.html",
     }
     for what, where in places.items():
         table.add_row(what, str(where))
@@ -204,6 +205,9 @@ def _print_next(settings: Settings, run_date: date, console: Console) -> None:
         f"{home}.venv/bin/dawnlist --help",
     ):
         console.print(f"  {command}", highlight=False, soft_wrap=True)
+    page = settings.reports_dir / str(run_date) / "index.html"
+    if page.exists():
+        console.print(f"\n[bold]The report of the night:[/] {page}", highlight=False, soft_wrap=True)
 
 
 def _short(path: Path) -> Path:

@@ -115,7 +115,7 @@ def decide(challenger: Shown, champion: Shown | None, most_popular: Shown, membe
         return Verdict(True, "there is no champion that can serve", checks)
     over_champion = evaluation.bootstrap_difference(challenger.quality, champion.quality, seed=seed)
     mean = float(champion.quality.mean()) if len(champion.quality) else 0.0
-    checks["champion"] = _check(over_champion[0] if over_champion else None, -rule.margin * mean)
+    checks["champion"] = _check(over_champion[0] if over_champion else None, -rule.margin * mean) | {"interval": list(over_champion)}
     checks["coverage"] = _check(challenger.coverage, rule.min_coverage * champion.coverage)
     if challenger.diversity is not None and champion.diversity is not None:
         checks["diversity"] = _check(challenger.diversity, rule.min_diversity * champion.diversity)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a fresh machine needs: `setup.sh system` sees to the system packages, `setup.sh environment` makes .venv from the lock.
-# Both are quick when there is nothing to do.
+# What a fresh machine needs: `setup.sh system` sees to the system packages, `setup.sh environment` makes .venv from the lock;
+# `setup.sh browser` sees to the browser that the tests look at the report with. All are quick when there is nothing to do.
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -55,8 +55,13 @@ java_package() {
   fi
 }
 
+has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+
+missing_browser() { has_chromium >/dev/null || echo chromium; }
+
 missing_packages() {
-  local python="$1"
+  local python
+  python="$(find_python)"
   has_java || java_package
   has_libgomp "$python" || echo libgomp1
   can_make_environments "$python" || echo python3-venv
@@ -69,17 +74,24 @@ as_root() {
 may_install() { command -v apt-get >/dev/null && as_root true 2>/dev/null; }
 
 system() {
-  local python missing
-  python="$(find_python)"
-  mapfile -t missing < <(missing_packages "$python")
+  find_python >/dev/null # or say that there is none
+  install_missing missing_packages
+}
+
+browser() { install_missing missing_browser; }
+
+# Install what the command $1 names, one package a line, and see that it names nothing any more.
+install_missing() {
+  local missing
+  mapfile -t missing < <("$1")
   [ "${#missing[@]}" -gt 0 ] || return 0
   may_install || fail "These system packages are missing. Type: sudo apt-get install -y ${missing[*]}"
   echo "Installing ${missing[*]}"
   as_root apt-get update -qq || echo "The lists of packages could not be brought up to date: trying with those that are here." >&2
-  mapfile -t missing < <(missing_packages "$python") # the release's Java is known only now
+  mapfile -t missing < <("$1") # the release's Java is known only now
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" ||
     fail "apt-get could not install ${missing[*]}: see above."
-  mapfile -t missing < <(missing_packages "$(find_python)")
+  mapfile -t missing < <("$1")
   [ "${#missing[@]}" -eq 0 ] || fail "Installed, but still not found: ${missing[*]}.${JAVA_HOME:+ JAVA_HOME is $JAVA_HOME: is that the right one?}"
 }
 
@@ -134,6 +146,6 @@ environment() {
 }
 
 case "${1:-}" in
-system | environment) "$1" ;;
-*) fail "Usage: setup.sh system | environment" ;;
+system | environment | browser) "$1" ;;
+*) fail "Usage: setup.sh system | environment | browser" ;;
 esac

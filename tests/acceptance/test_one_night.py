@@ -255,6 +255,15 @@ def bytes_of(path: Path) -> bytes:
     return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
+def test_the_report_tells_of_the_night_and_of_no_person(settings: Settings, tables: duckdb.DuckDBPyConnection) -> None:
+    page = (settings.reports_dir / "latest" / "index.html").read_text(encoding="utf-8")
+    [(n_people,)] = tables.execute("SELECT count(DISTINCT user_id) FROM lists.serving.recommendations").fetchall()
+    assert f'<dd class="value">{n_people:,}</dd>' in page
+    assert "another form than this release reads" not in page
+    known = {alias for (alias,) in tables.execute("SELECT alias_id FROM lists.serving.user_aliases").fetchall()}
+    assert known.isdisjoint(re.findall(r"[0-9a-f]{32}", page))
+
+
 def test_no_identifier_of_a_person_is_in_anything_that_the_run_wrote(settings: Settings) -> None:
     """Nor in what the commands around quarantine print, which read the landed lines again."""
     shown = ("show", "--content", "--file", PLANTED_FILE, "--json")

@@ -11,7 +11,7 @@ from dawnlist import demo
 from dawnlist.airflow_stack import Stack
 from dawnlist.errors import GateError, OrchestrationError
 from dawnlist.settings import load
-from dawnlist.stages import NIGHT
+from dawnlist.stages import NIGHT, REPORT
 
 
 class Played(Stack):
@@ -47,11 +47,11 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_stage_is_shown_once_with_its_seconds(console: Console) -> None:
-    whole = hours("ingest", 24) + hours("validate", 24) + [task(stage, "success") for stage in NIGHT]
+    whole = hours("ingest", 24) + hours("validate", 24) + [task(stage, "success") for stage in (*NIGHT, REPORT)]
     demo._follow(Played([hours("ingest", 3), hours("ingest", 24) + hours("validate", 24), whole]), console)
     lines = [line for line in console.export_text().splitlines() if line.startswith("done")]
     loading = [f"done {stage}, {n} of 24 hours: 1.5 s" for stage in ("ingest", "validate") for n in (1, 12, 24)]
-    assert sorted(lines) == sorted(loading + [f"done {stage}: 1.5 s" for stage in NIGHT])
+    assert sorted(lines) == sorted(loading + [f"done {stage}: 1.5 s" for stage in (*NIGHT, REPORT)])
 
 
 @pytest.mark.parametrize("state", ["failed", "up_for_retry"])
@@ -61,7 +61,7 @@ def test_a_failed_task_ends_the_demonstration_and_names_the_stage(console: Conso
 
 
 def test_hours_of_today_are_no_part_of_it(console: Console) -> None:
-    demo._follow(Played([[task("ingest", "failed", "scheduled__2026-11-21"), task("export", "success")]]), console)
+    demo._follow(Played([[task("ingest", "failed", "scheduled__2026-11-21"), task("report", "success")]]), console)
 
 
 def test_silence_is_an_error(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:

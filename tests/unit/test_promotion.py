@@ -36,7 +36,7 @@ def failed(found: promotion.Verdict) -> list[str]:
 def test_a_better_challenger_is_promoted() -> None:
     found = verdict(shown(0.21))
     assert (found.is_promoted, failed(found)) == (True, [])
-    assert found.checks["champion"] == {"value": 0.01, "limit": -0.01, "holds": True}  # 5% of 0.20
+    assert found.checks["champion"] == {"value": 0.01, "limit": -0.01, "holds": True, "interval": [0.01, 0.01, 0.01]}  # 5% of 0.20
     assert found.checks["popularity"] == {"value": 0.11, "limit": 0.0, "holds": True}
 
 

@@ -70,6 +70,14 @@ def test_root_gets_what_is_missing(machine: Machine) -> None:
     assert machine.log.read_text().splitlines() == ["update -qq", "install -y -qq --no-install-recommends openjdk-17-jre-headless"]
 
 
+def test_the_browser_of_the_tests_is_asked_for_by_name(machine: Machine) -> None:
+    asked = machine.run("browser")
+    assert (asked.returncode, asked.stderr) == (1, "These system packages are missing. Type: sudo apt-get install -y chromium\n")
+    machine.has("chromium-browser", "exit 0")
+    found = machine.run("browser")
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+
+
 def test_a_newer_release_gets_its_own_java(machine: Machine) -> None:
     machine.has("apt-cache", "exit 100")
     assert "Type: sudo apt-get install -y default-jre-headless" in machine.run("system").stderr
@@ -115,7 +123,7 @@ def test_an_environment_that_is_broken_is_not_asked_for_its_python(machine: Mach
 
 
 def test_a_wrong_word_shows_the_usage(machine: Machine) -> None:
-    assert "Usage: setup.sh system | environment" in machine.run("everything").stderr
+    assert "Usage: setup.sh system | environment | browser" in machine.run("everything").stderr
 
 
 def test_no_environment_is_made_twice(tmp_path: Path) -> None:
