@@ -4,10 +4,12 @@ Model: Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Data
 frequency of each row (Rendle, Krichene, Zhang & Koren, "Revisiting the Performance of iALS on Item Recommendation Benchmarks", RecSys 2022).
 Solver: Takacs, Pilaszy & Tikk, "Applications of the Conjugate Gradient Method for Implicit Feedback Collaborative Filtering" (RecSys 2011), three
 steps a row, by the native kernels of the library `implicit`. Spark hands them out: the factors of the other side are broadcast, and each
-task solves its block of rows. `fit_mllib` is Spark's own ALS, which takes some ten times as long.
+task solves its block of rows; over few pairs the driver does the same by itself, with the same result. `fit_mllib` is Spark's own ALS, which takes some ten times as long.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 INITIAL_SCALE = 0.01
 TOP_ROWS = 1024  # persons scored at once; blocks are cut by it, so that a score does not depend on the block
+LOCAL_CELLS = 500_000  # a half-step over fewer pairs takes less than Spark takes to hand it out
 SOLVED_SCHEMA = "start int, factors binary"
 CHECKPOINT_ROUNDS = 2  # MLlib's plan grows with every round, until the JVM's stack overflows and the JVM ends
 RATINGS_SCHEMA = "person int, item int, rating float"
@@ -63,9 +66,10 @@ def fit(interactions: Interactions, *, factors: int, iterations: int, regularisa
     persons = random.random((len(interactions.person_ids), factors), dtype=np.float32) * np.float32(INITIAL_SCALE)
     items = random.random((len(interactions.item_ids), factors), dtype=np.float32) * np.float32(INITIAL_SCALE)
     model = Als(factors=factors, regularisation=regularisation, alpha=confidence.alpha, nu=nu)
+    solve_persons, solve_items = (_solver(side, interactions.n_cells, model, confidence) for side in (interactions.by_person, interactions.by_item))
     for _ in range(iterations):
-        persons = _solve(interactions.by_person, persons, items, model, confidence)
-        items = _solve(interactions.by_item, items, persons, model, confidence)
+        persons = solve_persons(persons, items)
+        items = solve_items(items, persons)
     return Factors(persons, items)
 
 
@@ -96,7 +100,23 @@ def recommend(interactions: Interactions, fitted: Factors, *, per_person: int, e
     return ranked
 
 
-def _solve(blocks: "DataFrame", old: np.ndarray, other: np.ndarray, model: Als, confidence: Confidence) -> np.ndarray:
+def _solver(side: "DataFrame", n_cells: int, model: Als, confidence: Confidence) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """What makes the new factors of one side out of its old ones and those of the other side: in Spark's tasks, or here where a task would cost more than it does."""
+    if n_cells > LOCAL_CELLS:
+        return partial(_solve, side, model=model, confidence=confidence)
+    blocks = list(read_blocks(iter(side.toArrow().to_batches())))
+
+    def solve_here(old: np.ndarray, other: np.ndarray) -> np.ndarray:
+        new = np.empty_like(old)
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            for block, rows in zip(blocks, pool.map(lambda block: _solved(block, old, other, model, confidence), blocks), strict=True):
+                new[block.start : block.start + block.n_rows] = rows
+        return new
+
+    return solve_here
+
+
+def _solve(blocks: "DataFrame", old: np.ndarray, other: np.ndarray, *, model: Als, confidence: Confidence) -> np.ndarray:
     shared = blocks.sparkSession.sparkContext.broadcast((old, other))
     solved = blocks.mapInArrow(partial(_solve_blocks, shared=shared, model=model, confidence=confidence), SOLVED_SCHEMA).toArrow()
     new = np.empty_like(old)
@@ -112,11 +132,17 @@ def _solve_blocks(
 ) -> Iterator[pa.RecordBatch]:
     old, other = shared.value
     for block in read_blocks(batches):
-        rows = old[block.start : block.start + block.n_rows].copy()
-        cells = block.matrix(confidence.of(block), len(other))
-        solve(with_regularisation(cells, model.strengths(cells), model.factors), rows, other, threads=1)
-        rows[np.diff(block.indptr) == 0] = 0.0  # what the solver leaves of the first draw
+        rows = _solved(block, old, other, model, confidence)
         yield pa.record_batch({"start": pa.array([block.start], pa.int32()), "factors": pa.array([rows.tobytes()], pa.binary())})
+
+
+def _solved(block: Block, old: np.ndarray, other: np.ndarray, model: Als, confidence: Confidence) -> np.ndarray:
+    """The new factors of the block's rows."""
+    rows = old[block.start : block.start + block.n_rows].copy()
+    cells = block.matrix(confidence.of(block), len(other))
+    solve(with_regularisation(cells, model.strengths(cells), model.factors), rows, other, threads=1)
+    rows[np.diff(block.indptr) == 0] = 0.0  # what the solver leaves of the first draw
+    return rows
 
 
 def _ratings(batches: Iterator[pa.RecordBatch], *, confidence: Confidence) -> Iterator[pa.RecordBatch]:

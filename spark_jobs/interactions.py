@@ -36,6 +36,7 @@ class Interactions:
     item_ids: pa.Array
     by_person: "DataFrame"
     by_item: "DataFrame"
+    n_cells: int  # pairs of a person and an item
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def build(spark: "SparkSession", pairs: "DataFrame", *, hide: Hidden, items: pa.
     hidden = table.column("is_bought").to_numpy() if hide == "bought" else np.full(len(person), hide == "seen")
     by_person = _blocks(spark, person, item, (weight, age, hidden), len(persons))
     by_item = _blocks(spark, item, person, (weight, age, hidden), len(item_ids))
-    return Interactions(persons, item_ids, by_person, by_item)
+    return Interactions(persons, item_ids, by_person, by_item, table.num_rows)
 
 
 def read_blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[Block]:

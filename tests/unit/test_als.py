@@ -120,3 +120,14 @@ def test_nobody_is_no_error(spark: "SparkSession") -> None:
     matrix = _build(spark, [])
     fitted = als.fit(matrix, factors=2, iterations=1, regularisation=0.1, nu=1.0, confidence=Confidence(1.0), seed=1)
     assert als.recommend(matrix, fitted, per_person=3, eligible=np.array([], dtype=np.int64)).num_rows == 0
+
+
+def test_spark_and_the_driver_alone_find_the_same_factors(spark: "SparkSession", monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = _build(spark, _events(np.random.default_rng(5).integers(0, 3, (40, 4))[:4]))
+    options = {"factors": 3, "iterations": 3, "regularisation": 0.1, "nu": 1.0, "confidence": Confidence(2.0, 30.0), "seed": 7}
+    here = als.fit(matrix, **options)  # type: ignore[arg-type]
+    monkeypatch.setattr(als, "LOCAL_CELLS", 0)
+    in_tasks = als.fit(matrix, **options)  # type: ignore[arg-type]
+    assert np.array_equal(here.persons, in_tasks.persons)
+    assert np.array_equal(here.items, in_tasks.items)
+    assert here.items.any()
