@@ -65,6 +65,7 @@ def test_globo_news_has_its_clicks_on_their_own_days(real_data: RealData, tmp_pa
     assert duckdb.sql(query).fetchall() == [(1_796_624, 27, 255_628, True)]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("spark")
 def test_a_night_of_deskdrop_is_published_and_exported(real_data: RealData, tmp_path: Path) -> None:
