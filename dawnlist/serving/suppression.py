@@ -50,6 +50,11 @@ def suppress(connection: "duckdb.DuckDBPyConnection", lake: "Snapshot", *, momen
             QUALIFY row_number() OVER (PARTITION BY aliases.user_id ORDER BY changed_at DESC, is_granted) = 1
         ) WHERE NOT is_granted
     """)
+    connection.execute(f"""
+        DELETE FROM withdrawn WHERE user_id NOT IN (
+            SELECT user_id FROM {SCHEMA}.user_segments UNION ALL SELECT user_id FROM {SCHEMA}.recommendations WHERE source NOT IN ({_COMMON_SOURCES})
+        )
+    """)  # who had no consent before has the common list already, and keeps it
     shown = " UNION ".join(f"SELECT {item} AS item_id FROM {SCHEMA}.{table}" for table, (_, items) in LISTS.items() for item in items)
     n_items = _one(connection, f"SELECT count(*) FROM hidden SEMI JOIN ({shown}) USING (item_id)")
     n_short = _one(
@@ -63,22 +68,15 @@ def suppress(connection: "duckdb.DuckDBPyConnection", lake: "Snapshot", *, momen
             " ".join([f"FROM {SCHEMA}.{table}", *(f"ANTI JOIN (SELECT item_id AS {item} FROM hidden) USING ({item})" for item in items)]),
             keys,
         )
-    n_users = _one(
-        connection,
-        f"""SELECT count(DISTINCT user_id) FROM (
-            SELECT user_id FROM {SCHEMA}.recommendations SEMI JOIN withdrawn USING (user_id) WHERE {_IS_PERSONAL} UNION ALL
-            SELECT user_id FROM {SCHEMA}.user_segments SEMI JOIN withdrawn USING (user_id))""",
-    )
+    n_users = _one(connection, "SELECT count(*) FROM withdrawn")
     _replace(connection, "recommendations", _recommendations(), LISTS["recommendations"][0])
     connection.execute(f"DELETE FROM {SCHEMA}.user_segments WHERE user_id IN (FROM withdrawn)")
     connection.execute(f"CREATE TABLE {SCHEMA}.{SERVABLE} AS SELECT item_id FROM ({shown}) ANTI JOIN hidden USING (item_id) ORDER BY item_id")
     return Suppressed(n_users, n_items, n_short)
 
 
-# The common list has the items of the global popular list, wherever they came from.
-_IS_PERSONAL: Final = f"""
-    (item_id, source) NOT IN (SELECT (item_id, source) FROM {SCHEMA}.popular_items WHERE scope = 'global') AND item_id NOT IN (SELECT item_id FROM hidden)
-"""
+# Of lists that are made from nobody's own behaviour: those of everybody, the season's, and what editors pin; popular_items names its windows.
+_COMMON_SOURCES: Final = f"SELECT source FROM {SCHEMA}.popular_items UNION ALL VALUES ('popular_global'), ('popular_season'), ('rule')"
 
 
 def _recommendations() -> str:

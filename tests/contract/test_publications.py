@@ -120,6 +120,19 @@ def test_the_last_answer_until_now_counts(settings: Settings, consents: list[dic
     assert (lists(settings)[BOB] == ["pen", "lamp"]) is is_personal
 
 
+def test_who_had_refused_before_the_night_keeps_the_list_of_the_night(settings: Settings) -> None:
+    shown = [
+        (ANN, 1, "lamp", 1.0, "als", "why", None, None, "model-1"),
+        *((EVE, rank, one, 1.0, "popular_global", "why", None, None, "model-1") for rank, one in ((1, "rug"), (2, "mug"))),
+    ]
+    publish_night(settings, recommendations=shown)
+    say(settings, consents=[answer(EVE, False, MORNING)])
+    assert execute(settings, "suppress", Interval.day(RUN_DATE), run_id="out", moment=NOON).rows_out == 0
+    say(settings, consents=[answer(EVE, False, MORNING), answer(ANN, False, MORNING)])
+    assert execute(settings, "suppress", Interval.day(RUN_DATE), run_id="out", moment=NOON).counts["n_users"] == 1
+    assert lists(settings) == {ANN: COMMON, EVE: ["rug", "mug"]}
+
+
 def test_who_has_nothing_left_gets_the_common_list(settings: Settings) -> None:
     publish_night(settings)
     say(settings, items=[item("pen", is_blocked=True), item("lamp", is_blocked=True)])
