@@ -18,6 +18,7 @@ import typer
 from dawnlist import __version__, export_commands, model_commands, publication_commands
 from dawnlist.cli_evaluate import evaluate
 from dawnlist.cli_tune import tune
+from dawnlist.command_line import AsJson, Home, print_rows
 from dawnlist.errors import INTERRUPTED_EXIT_CODE, DawnlistError, SettingsError, StorageError
 from dawnlist.settings import Settings, load
 
@@ -54,13 +55,11 @@ app.add_typer(model_commands.app, name="models")
 
 USAGE_EXIT_CODE = 2
 CHILDREN_SECONDS = 10
-UNFOLDED_WIDTH = 240  # of a table that goes to a file or a pipe
 LOADING_PANEL, NIGHT_PANEL = "Loading", "Stages of a night"
 RunDate = Annotated[datetime | None, typer.Option("--run-date", formats=["%Y-%m-%d"], help="the last day whose events are complete (UTC)")]
 SourceName = Annotated[str | None, typer.Option("--source", help="run this one source of config/sources instead of the site's")]
 Landing = Annotated[str | None, typer.Option("--landing", help="the folder or URL (s3://bucket/folder) that the source's files lie in")]
 Train = Annotated[bool, typer.Option("--train", help="train in this night, however new the newest model is")]
-Home = Annotated[Path | None, typer.Option("--home", help="the folder of everything that a run makes (environment: DAWNLIST_HOME)")]
 
 
 def main() -> None:
@@ -463,23 +462,15 @@ def sources_new(
 OfSource = Annotated[str | None, typer.Option("--source", help="only of this source")]
 OfFile = Annotated[str | None, typer.Option("--file", help="only of this landed file: its name below the landing folder, or its SHA-256")]
 OfReason = Annotated[str | None, typer.Option("--reason", help="only with this reason, as `quarantine list` writes it")]
-AsJson = Annotated[bool, typer.Option("--json", help="as JSON")]
 
 
 def _show_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     elif not rows:
         typer.echo("Nothing is in quarantine.")
     else:
-        table = Table(*(Column(name.replace("_", " "), overflow="fold") for name in rows[0]))
-        for row in rows:
-            table.add_row(*(f"{value:,}" if isinstance(value, int) else value or "" for value in row.values()))
-        width = None if sys.stdout.isatty() else UNFOLDED_WIDTH
-        Console(width=width, highlight=False).print(table, markup=False)
+        print_rows(rows, lambda value: f"{value:,}" if isinstance(value, int) else value or "")
 
 
 @quarantine_app.command("list")

@@ -2,12 +2,11 @@
 
 import json
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dawnlist.settings import load
+from dawnlist.command_line import AsJson, Home, settings_of
 
 
 def tune(
@@ -18,8 +17,8 @@ def tune(
         int, typer.Option(min=2, max=1000, help="trials in all, those of a search that was stopped counted; the first has the present settings")
     ] = 20,
     show: Annotated[bool, typer.Option("--show", help="only show what was found last, with its figures")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
-    home: Annotated[Path | None, typer.Option("--home", help="the folder of everything that a run makes (environment: DAWNLIST_HOME)")] = None,
+    as_json: AsJson = False,
+    home: Home = None,
 ) -> None:
     """Search for better settings of candidates and ranker, on validation persons only, and keep the best in the home for the nights to come.
 
@@ -29,7 +28,7 @@ def tune(
 
     from dawnlist import pipeline, tuned
 
-    settings = load(**({} if home is None else {"home": home}))
+    settings = settings_of(home)
     console = Console(highlight=False, stderr=as_json)
     found = tuned.read(settings)
     if not show:

@@ -1,6 +1,5 @@
 """`dawnlist explain`: why each item is on a person's list. Worked out again from the night's tables and its model, which do not change."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dawnlist import privacy, sources
 from dawnlist.columns import PERSONS
+from dawnlist.command_line import wide_console
 from dawnlist.duck import connect, scan
 from dawnlist.errors import MissingInputError
 from dawnlist.stages.base import Night
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4  # contributions are rounded, each by itself
 NOT_SCORED = ("rule", "exploration")  # a place there has no score of the ranker
-UNFOLDED_WIDTH = 240  # of a table that goes to a file or a pipe
 LISTED = {"person_id": "VARCHAR", "rank": "INTEGER", "item_id": "VARCHAR", "score": "DOUBLE", "source": "VARCHAR", "reason": "VARCHAR"} | {
     "propensity": "DOUBLE",
     "model_version": "VARCHAR",
@@ -100,13 +99,12 @@ def _person(connection: "duckdb.DuckDBPyConnection", settings: "Settings", table
 
 def show(document: Mapping[str, Any]) -> None:
     """Print what `explain` found: one row an item."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("rank", "item", "score", "proposed by", "what made the score", "rules and draws", "reason", show_lines=True)
     for item in document["items"]:
         table.add_row(*(str(item[name]) for name in ("rank", "item_id", "score")), _proposals(item), _score(item), _touched(item), item["reason"] or "")
-    console = Console(width=None if sys.stdout.isatty() else UNFOLDED_WIDTH, highlight=False)
+    console = wide_console()
     console.print(
         f"{document['person_id']}, night of {document['run_date']}, model {document['model_version']}, which orders by: {document['served']}", markup=False
     )

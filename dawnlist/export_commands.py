@@ -8,15 +8,10 @@ from typing import Annotated
 
 import typer
 
-from dawnlist.settings import Settings, load
+from dawnlist.command_line import Home, settings_of
 
 app = typer.Typer(help="Write the CMS bundle of what is published; check one; say which one a consumer has.", invoke_without_command=True)
-Home = Annotated[Path | None, typer.Option("--home", help="the folder of everything that a run makes (environment: DAWNLIST_HOME)")]
 Consumer = Annotated[str, typer.Option("--consumer", help="who reads the bundles")]
-
-
-def _settings(home: Path | None) -> Settings:
-    return load(**({} if home is None else {"home": home}))
 
 
 @app.command()
@@ -38,7 +33,7 @@ def ack(
     """Say that a consumer has taken a bundle, full or delta: its next delta is made from there."""
     from dawnlist.export import consumers, shelf
 
-    root = _settings(home).exports_dir
+    root = settings_of(home).exports_dir
     with shelf.lock(root):
         known = consumers.acknowledge(root, consumer, sequence, at=datetime.now(UTC), went_back=went_back)
     if known.sequence == sequence:
@@ -55,7 +50,7 @@ def deliver(
     """Send the newest bundle to delivery.to: a folder, an object store, or a CMS by HTTP. What was cut short goes on where it stopped."""
     from dawnlist.export import deliver
 
-    for line in deliver.deliver(_settings(home), now=datetime.now(UTC), is_dry_run=dry_run):
+    for line in deliver.deliver(settings_of(home), now=datetime.now(UTC), is_dry_run=dry_run):
         typer.echo(line)
 
 
@@ -68,7 +63,7 @@ def reconcile(
     """Ask the CMS at delivery.to what it has, and compare it with the newest bundle: documents missing, surplus and differing."""
     from dawnlist.export import reconcile
 
-    settings = _settings(home)
+    settings = settings_of(home)
     if consumer:
         settings = settings.with_(delivery=settings.delivery.model_copy(update={"consumer": consumer}))
     for line in reconcile.reconcile(settings, now=datetime.now(UTC), is_repair=repair):
@@ -80,7 +75,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = Fa
     """What each consumer has acknowledged, and what is waiting for it."""
     from dawnlist.export import consumers
 
-    standings = consumers.status(_settings(home).exports_dir)
+    standings = consumers.status(settings_of(home).exports_dir)
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in standings], indent=1))
         return
@@ -96,7 +91,7 @@ def forget(consumer: Annotated[str, typer.Argument(help="a consumer of `export s
     """Make no deltas for a consumer any more, and keep nothing for it."""
     from dawnlist.export import consumers, shelf
 
-    root = _settings(home).exports_dir
+    root = settings_of(home).exports_dir
     with shelf.lock(root):
         consumers.forget(root, consumer)
     typer.echo(f"{consumer} is forgotten. If it comes again, it takes the newest full bundle and acknowledges that.")

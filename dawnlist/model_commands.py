@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dawnlist.command_line import AsJson, Home, print_rows, settings_of
 from dawnlist.errors import CorruptedError, RegistryError
-from dawnlist.settings import Settings, load
+from dawnlist.settings import Settings
 
 if TYPE_CHECKING:
     from models.aliases import Aliases
@@ -18,24 +18,18 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The registry of models: versions, the champion, promotion and rollback. docs/models.md.", no_args_is_help=True)
 METRICS = ("ndcg@10", "recall@20", "hit_rate@10", "coverage@20")
 Rows = list[dict[str, Any]]
-Home = Annotated[Path | None, typer.Option("--home", help="the folder of everything that a run makes (environment: DAWNLIST_HOME)")]
 Version = Annotated[str, typer.Argument(help="a version of `models list`, or champion, or challenger")]
 Reason = Annotated[str, typer.Option("--reason", help="why; kept in the history")]
-AsJson = Annotated[bool, typer.Option("--json", help="as JSON")]
-
-
-def _settings(home: Path | None) -> Settings:
-    return load(**({} if home is None else {"home": home}))
 
 
 @app.command("list")
 def list_versions(as_json: AsJson = False, home: Home = None) -> None:
     """All versions, oldest first: what each serves, what it reached on its held-out days, who is champion and challenger."""
-    rows = versions(_settings(home))
+    rows = versions(settings_of(home))
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     elif rows:
-        _print_rows(rows)
+        print_rows(rows)
     else:
         typer.echo("There is no model yet: the first night trains one.")
 
@@ -45,7 +39,7 @@ def show(version: Version, as_json: AsJson = False, home: Home = None) -> None:
     """One version: what it was made of, what it reached, the decisions about it, and what drift has asked for since."""
     from models import aliases, registry
 
-    settings = _settings(home)
+    settings = settings_of(home)
     known = aliases.read(settings.models_dir)
     model = registry.load(settings.models_dir, _named(settings, known, version))
     document = {
@@ -66,7 +60,7 @@ def promote(version: Version, reason: Reason = "promoted by hand", home: Home = 
     """Make a version the champion, whatever the checks said: the next nights serve it."""
     from models import aliases, registry
 
-    settings = _settings(home)
+    settings = settings_of(home)
     name = _servable(settings, _named(settings, aliases.read(settings.models_dir), version))
     _change(settings, lambda known: aliases.promoted(known, name, registry.run_date_of(name), run_id=_run_id(), reason=reason))
 
@@ -80,7 +74,7 @@ def rollback(
     """Take the champion back: the next nights serve the one before it, and no training promotes it again."""
     from models import aliases
 
-    settings = _settings(home)
+    settings = settings_of(home)
     target = None if to is None else _servable(settings, _named(settings, aliases.read(settings.models_dir), to))
 
     def back(known: "Aliases") -> "Aliases":
@@ -162,27 +156,6 @@ def _run_id() -> str:
     return f"models-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
 
 
-def _print_rows(rows: Rows) -> None:
-    from rich.table import Column, Table
-
-    table = Table(*(Column(name.replace("_", " "), overflow="fold") for name in rows[0]))
-    for row in rows:
-        table.add_row(*(_text(value) for value in row.values()))
-    _console().print(table, markup=False)
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _console() -> Any:
-    import sys
-
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 240, highlight=False)
-
-
 def _print_version(document: Mapping[str, Any]) -> None:
     metrics = document.get("metrics", {})
     typer.echo(
@@ -190,14 +163,14 @@ def _print_version(document: Mapping[str, Any]) -> None:
     )
     typer.echo(f"cuts {json.dumps(document.get('cuts', {}))}, data {str(document.get('fingerprint', ''))[:12]}, popular lists by '{document.get('window')}'")
     figures = {"served": served_figures(document), "best single": metrics.get("best_single", {}), "most popular": metrics.get("most_popular", {})}
-    _print_rows([{"held-out": name, **{metric: values.get(metric) for metric in METRICS}} for name, values in figures.items()])
+    print_rows([{"held-out": name, **{metric: values.get(metric) for metric in METRICS}} for name, values in figures.items()])
     if document.get("outcomes"):
-        _print_rows([{"outcome": name, **figures} for name, figures in document["outcomes"].items()])
-    _print_rows([{"file": name, "sha256": digest} for name, digest in document["files"].items()] or [{"file": "none", "sha256": None}])
+        print_rows([{"outcome": name, **figures} for name, figures in document["outcomes"].items()])
+    print_rows([{"file": name, "sha256": digest} for name, digest in document["files"].items()] or [{"file": "none", "sha256": None}])
     for one in document["decisions"]:
         typer.echo(f"{one['run_date']} {one['action']} by {one['by']} (run {one['run_id']}), {one['before']} -> {one['after']}: {one['reason']}")
         if one["checks"] and one["version"] == document["version"]:
-            _print_rows(
+            print_rows(
                 [
                     {"check": name, **{figure: check[figure] for figure in ("value", "limit", "holds")}}
                     for name, check in one["checks"].items()

@@ -2,18 +2,14 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dawnlist.settings import load
+from dawnlist.command_line import AsJson, Home, print_rows, settings_of
 
 if TYPE_CHECKING:
     from dawnlist.serving.suppression import Suppressed
-
-Home = Annotated[Path | None, typer.Option("--home", help="the folder of everything that a run makes (environment: DAWNLIST_HOME)")]
-AsJson = Annotated[bool, typer.Option("--json", help="as JSON")]
 
 
 def publications(as_json: AsJson = False, home: Home = None) -> None:
@@ -21,7 +17,7 @@ def publications(as_json: AsJson = False, home: Home = None) -> None:
     from dawnlist.publishing import archive
     from dawnlist.serving import open_store
 
-    settings = load(**({} if home is None else {"home": home}))
+    settings = settings_of(home)
     kept = set(archive(settings).sequences())
     rows: list[dict[str, Any]] = [
         {
@@ -39,7 +35,7 @@ def publications(as_json: AsJson = False, home: Home = None) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     elif rows:
-        _print(rows)
+        print_rows([row | {"kept": "yes" if row["kept"] else "no"} for row in rows])
     else:
         typer.echo("Nothing has been published yet: `dawnlist run` does, or `dawnlist publish`.")
 
@@ -51,7 +47,7 @@ def rollback(
     """Publish an earlier publication again, without who has withdrawn and what may no longer be shown."""
     from dawnlist import publishing
 
-    settings, now = load(**({} if home is None else {"home": home})), datetime.now(UTC)
+    settings, now = settings_of(home), datetime.now(UTC)
     made, found = publishing.rollback(settings, to=to, run_id=f"rollback-{now:%Y%m%dT%H%M%SZ}", moment=now.replace(tzinfo=None, microsecond=0))
     typer.echo(f"Publication {made.sequence} shows the lists of {made.run_date} again, as publication {made.of_sequence} did.{_taken_out(found)}")
     if made.expires_at <= made.published_at:
@@ -65,7 +61,7 @@ def suppress(home: Home = None) -> None:
     from dawnlist.stages import execute
     from dawnlist.stages.base import Interval
 
-    settings, now = load(**({} if home is None else {"home": home})), datetime.now(UTC)
+    settings, now = settings_of(home), datetime.now(UTC)
     result = execute(settings, "suppress", Interval.day(now.date()), run_id=f"suppress-{now:%Y%m%dT%H%M%SZ}")
     if not result.rows_out:
         typer.echo("Nothing is published that has to go.")
@@ -77,15 +73,3 @@ def suppress(home: Home = None) -> None:
 
 def _taken_out(found: "Suppressed") -> str:
     return f" {found.n_users:,} people who have withdrawn have the common list, {found.n_items:,} items are left out." if found else ""
-
-
-def _print(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    table = Table(*(Column(name.replace("_", " "), overflow="fold") for name in rows[0]))
-    for row in rows:
-        table.add_row(
-            *("" if value is None else {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else f"{value}" for value in row.values())
-        )
-    Console(highlight=False).print(table, markup=False)

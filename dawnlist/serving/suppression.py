@@ -4,17 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from dawnlist.columns import LAKE_TABLES, SERVING_RECOMMENDATIONS, SERVING_TABLES
+from dawnlist.columns import LAKE_TABLES, PERSONALISATION, SERVING_RECOMMENDATIONS, SERVING_TABLES
 from dawnlist.duck import literal, scan
 from dawnlist.serving.base import LISTS, PRIMARY_KEYS, SCHEMA, SERVABLE
+from models.lists import REASONS
 
 if TYPE_CHECKING:
     import duckdb
 
     from dawnlist.lake import Snapshot
-
-PURPOSE: Final = "personalisation"
-REASON: Final = "popular with everybody"
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def suppress(connection: "duckdb.DuckDBPyConnection", lake: "Snapshot", *, momen
         CREATE OR REPLACE TEMP TABLE withdrawn AS SELECT user_id FROM (
             SELECT aliases.user_id, consents.is_granted
             FROM {scan(lake.files("consents"), LAKE_TABLES["consents"])} AS consents JOIN {SCHEMA}.user_aliases AS aliases ON aliases.alias_id = consents.user_id
-            WHERE purpose = {literal(PURPOSE)} AND is_granted IS NOT NULL AND changed_at <= {until}
+            WHERE purpose = {literal(PERSONALISATION)} AND is_granted IS NOT NULL AND changed_at <= {until}
             QUALIFY row_number() OVER (PARTITION BY aliases.user_id ORDER BY changed_at DESC, is_granted) = 1
         ) WHERE NOT is_granted
     """)
@@ -81,7 +79,12 @@ _COMMON_SOURCES: Final = f"SELECT source FROM {SCHEMA}.popular_items UNION ALL V
 
 def _recommendations() -> str:
     """The lists that stay, and the common list for whoever withdrew or has nothing left."""
-    common = {name: name for name in SERVING_RECOMMENDATIONS} | {"reason": literal(REASON), "variant": "NULL", "propensity": "NULL", "model_version": "NULL"}
+    common = {name: name for name in SERVING_RECOMMENDATIONS} | {
+        "reason": literal(REASONS["popular_global"]),
+        "variant": "NULL",
+        "propensity": "NULL",
+        "model_version": "NULL",
+    }
     return f"""
         FROM (
             WITH kept AS (FROM {SCHEMA}.recommendations ANTI JOIN hidden USING (item_id) ANTI JOIN withdrawn USING (user_id)),

@@ -9,7 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -22,6 +22,7 @@ from dawnlist.errors import CorruptedError, DeliveryError, RefusedDocumentsError
 from dawnlist.export import consumers, deliver, presets, reconcile
 from dawnlist.settings import PROJECT, Delivery, Settings
 from tests import nights
+from tests.http_servers import serving
 from tests.nights import ANN, BOB
 from tests.published import two_bundles
 
@@ -183,12 +184,8 @@ def cms(shape: str) -> Iterator[tuple[Any, str]]:
         def log_message(self, *_arguments: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield state, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as url:
+        yield state, url
 
 
 @pytest.fixture(scope="module")

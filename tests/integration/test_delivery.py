@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,6 +22,7 @@ from dawnlist.stages import export as export_stage
 from dawnlist.stages import publish
 from dawnlist.stages.base import Interval
 from tests import nights
+from tests.http_servers import serving
 from tests.nights import ANN, BOB, EVE, RUN_DATE
 from tests.published import two_bundles
 
@@ -110,12 +111,8 @@ def cms() -> Iterator[tuple[Cms, str]]:
         def log_message(self, *_arguments: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield state, f"http://127.0.0.1:{server.server_port}/import"
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as url:
+        yield state, f"{url}/import"
 
 
 @pytest.fixture(scope="module")
