@@ -12,6 +12,7 @@ TIME, LAST, RANDOM = "time", "last", "random"
 METHODS: Final = (TIME, LAST, RANDOM)
 HELD_OUT: Final = 0.2  # of a user's items, where the split is not one in time
 MAX_FOLDS: Final = 3
+SMALL: Final = ((4, 250_000, 5_000), (2, 1_500_000, 10_000))  # so many random folds for up to so many events and items: what is chosen on one alone is chance
 MAX_USERS: Final = 6000  # of a fold; more change the choice less than the next day does
 SHORTEST_HISTORY: Final = 2.0  # horizons that the oldest fold must have before it
 
@@ -30,12 +31,13 @@ class Fold:
 
 def split(events: Events, *, method: str, horizon: float | None, repeats: bool, seed: int) -> list[Fold]:
     """The folds, oldest first. TIME: up to three cuts `horizon` days apart, each judged by the horizon after it. LAST: each user's newest fifth.
-    RANDOM: a fifth of each user's items, drawn with the seed. Without anything to hold out: [].
+    RANDOM: a fifth of each user's items, drawn with the seed; of small data other fifths, too. Without anything to hold out: [].
     """
     if method == TIME and horizon:
         return [fold for fold in (_before(events, cut, horizon, repeats, seed) for cut in _cuts(events, horizon)) if len(fold.users)]
-    fold = _fold(events, _held_out(events, by_age=method == LAST, repeats=repeats, seed=seed), repeats=repeats, seed=seed)
-    return [fold] if len(fold.users) else []
+    n = 1 if method == LAST else next((n for n, most, widest in SMALL if len(events) <= most and events.n_items <= widest), 1)
+    parts = [_held_out(events, number, by_age=method == LAST, repeats=repeats, seed=seed) for number in range(n)]
+    return [fold for fold in (_fold(events, part, repeats=repeats, seed=seed) for part in parts) if len(fold.users)]
 
 
 def _cuts(events: Events, horizon: float) -> list[float]:
@@ -52,26 +54,27 @@ def _before(events: Events, cut: float, horizon: float, repeats: bool, seed: int
     return _judged(known, events.only(held_out), repeats=repeats, seed=seed)
 
 
-def _held_out(events: Events, *, by_age: bool, repeats: bool, seed: int) -> Flags:
+def _held_out(events: Events, number: int, *, by_age: bool, repeats: bool, seed: int) -> Flags:
     """Which events: of each user the share HELD_OUT of the items, rounded, at least one of two, with all their events; where items may come again, that
-    share of the events. The newest ones, or a random choice.
+    share of the events. The newest ones, or a random choice: part `number` of those that have nothing in common.
     """
     if repeats:
-        return _share(events.user, events.age if by_age else None, seed)
+        return _share(events.user, events.age if by_age else None, number, seed)
     seen = events.seen
     user = np.repeat(np.arange(events.n_users), np.diff(seen.indptr))
-    chosen = _share(user, events.pair_age.data if by_age else None, seed)
+    chosen = _share(user, events.pair_age.data if by_age else None, number, seed)
     return chosen[np.searchsorted(events.keys, events.user.astype(np.int64) * events.n_items + events.item)]
 
 
-def _share(user: Ints, age: Floats | None, seed: int) -> Flags:
-    """Marks the share HELD_OUT of each user's rows: the youngest, ties at random, or at random."""
+def _share(user: Ints, age: Floats | None, number: int, seed: int) -> Flags:
+    """Marks the share HELD_OUT of each user's rows: the youngest, ties at random, or at random; after `number` such shares."""
     counts = np.bincount(user)
     drawn = np.random.default_rng(seed).random(len(user))
     order = np.lexsort((drawn, user) if age is None else (drawn, age, user))
     place = np.empty(len(user), dtype=np.int64)
     place[order] = np.arange(len(user)) - (np.cumsum(counts) - counts)[user[order]]
-    return place < np.where(counts > 1, np.maximum(np.round(counts * HELD_OUT), 1), 0)[user]
+    share = np.where(counts > 1, np.maximum(np.round(counts * HELD_OUT), 1), 0)[user]
+    return (place >= number * share) & (place < (number + 1) * share)
 
 
 def _fold(events: Events, held_out: Flags, *, repeats: bool, seed: int) -> Fold:
@@ -97,14 +100,10 @@ def _sample(users: Ints, seed: int) -> Ints:
     return np.sort(np.random.default_rng(seed).choice(users, MAX_USERS, replace=False))
 
 
-def parts(folds: list[Fold], *, seed: int) -> list[Flags]:
+def parts(folds: list[Fold], *, method: str, seed: int) -> list[Flags]:
     """Of each fold, which users the order is learnt from; the others judge. Of several cuts in time the newest judges, else half of the users."""
-    if len(folds) > 1:
+    if method == TIME and len(folds) > 1:
         return [np.full(len(fold.users), fold is not folds[-1]) for fold in folds]
-    return [_halves(len(fold.users), seed) for fold in folds]
-
-
-def _halves(n: int, seed: int) -> Flags:
-    chosen = np.zeros(n, dtype=bool)
-    chosen[np.random.default_rng(seed).permutation(n)[: n // 2]] = True
-    return chosen
+    users = np.unique(np.concatenate([fold.users for fold in folds]))
+    learners = np.random.default_rng(seed).permutation(users)[: len(users) // 2]
+    return [np.isin(fold.users, learners) for fold in folds]

@@ -22,7 +22,8 @@ TREES: Final = "trees"
 POPULARITY: Final = "popular_"
 DEPTH: Final = 60  # candidates of each source
 MAX_LEARNERS: Final = 6000  # users that the order is learnt from
-TUNING_FOLDS: Final = 2  # the newest
+TUNING_FOLDS: Final = 2  # the newest in time
+HOPELESS: Final = 0.5  # of the best source so far: what is below it is tuned no further
 TUNING_EVENTS: Final = 1_000_000  # of more, only the newest fold tunes
 Progress = Callable[[str, float], None]  # what is being done, and the share of the learning that lies behind
 
@@ -140,11 +141,12 @@ def first(rows: Candidates, values: Floats, n: int) -> tuple[Ints, Floats]:
 
 
 def _tune(found: Sequence[sources.Source], inner: list[Fold], plan: Plan, progress: Progress) -> dict[str, tuning.Tuned]:
-    used = inner[-TUNING_FOLDS:] if len(inner[-1].events) <= TUNING_EVENTS else inner[-1:]
-    tuned = {}
+    used = inner if plan.method == folds.RANDOM else inner[-TUNING_FOLDS:] if len(inner[-1].events) <= TUNING_EVENTS else inner[-1:]
+    tuned: dict[str, tuning.Tuned] = {}
     for place, source in enumerate(found):
         progress(f"tuning {source.name}", 0.8 * place / len(found))
-        tuned[source.name] = tuning.tune(source, used, k=plan.k, seed=plan.seed, threads=plan.threads)
+        floor = HOPELESS * max((one.value for one in tuned.values()), default=0.0)
+        tuned[source.name] = tuning.tune(source, used, k=plan.k, seed=plan.seed, threads=plan.threads, floor=floor)
     return tuned
 
 
@@ -152,8 +154,9 @@ def _parts(tuned: dict[str, tuning.Tuned], inner: list[Fold], plan: Plan) -> tup
     """What the order is learnt from, and what judges it."""
     learners: list[_Part] = []
     judges: list[_Part] = []
-    per_fold = MAX_LEARNERS // max(len(inner) - 1, 1)
-    for fold, learns in zip(inner, folds.parts(inner, seed=plan.seed), strict=True):
+    parts = folds.parts(inner, method=plan.method, seed=plan.seed)
+    per_fold = MAX_LEARNERS // max(sum(learns.any() for learns in parts), 1)
+    for fold, learns in zip(inner, parts, strict=True):
         fitted = [one.newest if fold is inner[-1] else one.recommender.fit(fold.events, seed=plan.seed) for one in tuned.values()]
         for chosen, into in ((fold.users[learns][:per_fold], learners), (fold.users[~learns], judges)):
             if len(chosen):

@@ -17,20 +17,41 @@ WINDOWS: Final[Mapping[str, float]] = {"15m": 1 / 96, "1h": 1 / 24, "6h": 0.25, 
 FEWEST_EVENTS: Final = 200  # of a window that is worth a source
 LARGEST_SHARE: Final = 0.9  # of all events: a window with more says what the whole time says
 HALF_LIVES: Final = (2, 8, 32, 128)  # as parts of the time that the data spans: hours for a week of news, weeks for a year of a shop
-MOST_ALS: Final = 9  # trials of the slowest source
+FEWEST_TRIALS, MOST_TRIALS = 3, 32
 POPULAR_EVER: Final = "popular_ever"
+
+LARGE_CUBE: Final = 16.0  # about 10,000 items: from there one EASE^R is all that is fitted
+# Ladders. What ALS does with more weight on what was seen (alpha) it does with more regularisation: the starts lie along that ridge.
+REGULARISATIONS: Final = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.014, 0.02, 0.028, 0.04, 0.06, 0.09, 0.14, 0.2)
+ALS: Final = {"regularisation": REGULARISATIONS, "alpha": (1.0, 3.0, 10.0, 30.0, 100.0), "factors": (32, 64, 128, 256), "power": (0.0, 0.5, 1.0)}
+ALS_STARTS: Final = (
+    {"alpha": 3.0, "regularisation": 0.02},
+    {"alpha": 10.0, "regularisation": 0.04},
+    {"alpha": 10.0, "regularisation": 0.002},
+    {"alpha": 3.0, "regularisation": 0.005},
+    {"alpha": 30.0, "regularisation": 0.06},
+)
+RP3BETA: Final = {"beta": (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9), "alpha": (0.4, 0.7, 1.0, 1.4, 1.9), "neighbours": (20, 50, 100, 200, 500, 1000)}
+ITEM_KNN: Final = {
+    "shrinkage": (0.0, 10.0, 30.0, 100.0, 300.0, 1000.0),
+    "neighbours": (20, 50, 100, 200, 500, 1000),
+    "weighting": ("cosine", "bm25"),
+}
+EASE: Final = {"regularisation": (10.0, 25.0, 50.0, 100.0, 200.0, 300.0, 450.0, 650.0, 900.0, 1300.0, 2000.0, 4000.0)}
+COVISITATION: Final = {"balance": (0.0, 0.25, 0.5, 0.75, 1.0), "last": (1, 3, 10, 30, 100), "decay": (0.7, 0.8, 0.9, 1.0)}
 
 
 @dataclass(frozen=True)
 class Source:
-    """A recommender with the parameters that it starts from, the values of each that are tried, one parameter after the other, and how many fits that
-    may take at the most.
+    """A recommender with the parameters that it starts from, other starts, the ladder of each parameter (all values that it may take, in
+    order), and how many fits a search may take at the most.
     """
 
     name: str
     recommender: Recommender
     space: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     max_trials: int = 1
+    starts: tuple[Mapping[str, Any], ...] = ()
 
 
 def available(events: Events, *, repeats: bool, n_folds: int) -> list[Source]:
@@ -59,36 +80,27 @@ def half_lives(events: Events, parts: tuple[int, ...] = HALF_LIVES) -> tuple[flo
 
 def _trials(size: float) -> int:
     """Trials for so many million operations of the costly kind (interactions, pairs, cells)."""
-    return int(np.clip(16 / max(size, 0.01) ** 0.8, 2, 16))
+    return int(np.clip(24 / max(size, 0.01) ** 0.6, FEWEST_TRIALS, MOST_TRIALS))
 
 
 def _personal(events: Events, n_folds: int) -> list[Source]:
-    slow: dict[str, tuple[Any, ...]] = {"half_life": half_lives(events)[:2]} if events.age is not None else {}
+    fading: dict[str, tuple[Any, ...]] = {"half_life": (*half_lives(events)[::-1], None)} if events.age is not None else {}
     millions, degrees = events.seen.nnz / 1e6, np.diff(events.seen.indptr).astype(float)
     pairs = float((degrees**2).sum()) / 5e7 + events.n_items**2 / 2e8
     found = [
-        Source(
-            "als",
-            Als(),
-            {"regularisation": (0.002, 0.04), "alpha": (3.0, 30.0), **slow, "power": (1.0,), "factors": (128,)},
-            min(MOST_ALS, _trials(millions * 2)),
-        ),
-        Source("rp3beta", Rp3Beta(), {"beta": (0.3, 0.8), **slow, "alpha": (0.7, 1.4), "neighbours": (50, 500)}, _trials(pairs)),
-        Source(
-            "item_knn",
-            ItemKnn(),
-            {"weighting": ("bm25",), "shrinkage": (0.0, 100.0), **slow, "neighbours": (30, 400)},
-            _trials(pairs),
-        ),
+        Source("als", Als(), {**ALS, **fading}, _trials(millions * 2), ALS_STARTS),
+        Source("rp3beta", Rp3Beta(), {**RP3BETA, **fading}, _trials(pairs)),
+        Source("item_knn", ItemKnn(), {**ITEM_KNN, **fading}, _trials(pairs), ({"weighting": "bm25", "shrinkage": 100.0, "neighbours": 200},)),
     ]
     if events.n_items**3 * max(n_folds, 1) <= MAX_ITEMS**3:
         cubes = (events.n_items / 4000) ** 3
-        found.append(Source("ease", Ease(), {"regularisation": (50.0, 800.0), **slow}, max(1, _trials(cubes) if cubes < 16 else 1)))
+        found.append(Source("ease", Ease(), {**EASE, **fading}, _trials(cubes) if cubes < LARGE_CUBE else 1))
     if events.age is not None:
-        space = {"half_life": half_lives(events), "balance": (0.0, 0.25, 0.75, 1.0), "last": (3, 30), "decay": (0.7, 1.0)}
+        space = {"half_life": half_lives(events)[::-1], **COVISITATION}
         found.append(Source("covisitation", CoVisitation(half_lives(events)[1]), space, _trials(pairs)))
     return found
 
 
 def _repeats(events: Events) -> Source:
-    return Source("repeats", Repeats(), {"half_life": half_lives(events, (1, 2, 4, 8))}, 16)
+    ladder = half_lives(events, (8, 4, 2, 1))
+    return Source("repeats", Repeats(), {"half_life": (*ladder, None)}, MOST_TRIALS)

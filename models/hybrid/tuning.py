@@ -1,8 +1,8 @@
-"""Parameters of a source by search along one parameter after the other, on inner splits."""
+"""Parameters of a source by a search that climbs from its best start, one parameter after the other, on inner splits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from models.hybrid.folds import Fold
 from models.hybrid.sources import Source
 from models.recommenders.base import Fitted, Recommender, exclude, top
 from models.recommenders.events import Floats, Ints
+
+FEWEST: Final = 2  # trials of a source that seems to be of no use
 
 
 @dataclass(frozen=True)
@@ -23,23 +25,67 @@ class Tuned:
     newest: Fitted
 
 
-def tune(source: Source, folds: Sequence[Fold], *, k: int, seed: int, threads: int) -> Tuned:
-    """Search along one parameter after the other; a value that is not better than the present one is left."""
+def tune(source: Source, folds: Sequence[Fold], *, k: int, seed: int, threads: int, floor: float = 0.0) -> Tuned:
+    """The best of the source's starts, then of what lies around it: along each parameter's ladder for as long as that is better, round after round until
+    one changes nothing or the trials are spent. What is below `floor` after FEWEST trials is searched no further.
+    """
+    search = _Search(source, folds, k=k, seed=seed, threads=threads, floor=floor)
+    best = search.judge(source.recommender)
+    for start in source.starts[: source.max_trials // 4]:
+        best = search.better(best, _with(source.recommender, start))
+    before = None
+    while best is not before:
+        before = best
+        for name in source.space:
+            best = search.walk(best, name)
+    return best
 
-    def judge(recommender: Recommender) -> Tuned:
+
+class _Search:
+    """What was tried of a source; nothing is tried twice."""
+
+    def __init__(self, source: Source, folds: Sequence[Fold], *, k: int, seed: int, threads: int, floor: float) -> None:
+        self._source, self._folds, self._k, self._seed, self._threads, self._floor = source, folds, k, seed, threads, floor
+        self._tried: set[Recommender] = set()
+
+    def judge(self, recommender: Recommender) -> Tuned:
+        self._tried.add(recommender)
         values = []
-        for fold in folds:
-            fitted = recommender.fit(fold.events, seed=seed)
-            values.append(float(quality(fitted, fold, k=k, threads=threads).mean()))
+        for fold in self._folds:
+            fitted = recommender.fit(fold.events, seed=self._seed)
+            values.append(float(quality(fitted, fold, k=self._k, threads=self._threads).mean()))
         return Tuned(recommender, float(np.mean(values)), fitted)
 
-    best, left = judge(source.recommender), source.max_trials - 1
-    for name, values in source.space.items():
-        present: Any = best.recommender
-        for tried in [replace(present, **{name: other}) for other in values if other != getattr(present, name)][:left]:
-            left -= 1
-            best = max(best, judge(tried), key=lambda one: one.value)
-    return best
+    def better(self, best: Tuned, other: Recommender) -> Tuned:
+        """`other` where it was not tried yet, may be, and is better."""
+        n = len(self._tried)
+        if other in self._tried or n >= self._source.max_trials or (n >= FEWEST and best.value < self._floor):
+            return best
+        return max(best, self.judge(other), key=lambda one: one.value)
+
+    def walk(self, best: Tuned, name: str) -> Tuned:
+        """Steps along the ladder of one parameter, up, and down where the first step up is not better."""
+        for direction in (1, -1):
+            before, start = None, best
+            while best is not before:
+                before = best
+                for other in self._step(best.recommender, name, direction):
+                    best = self.better(best, other)
+            if best is not start:
+                break
+        return best
+
+    def _step(self, recommender: Recommender, name: str, direction: int) -> list[Recommender]:
+        """The next rung, where there is one."""
+        ladder = self._source.space[name]
+        place = ladder.index(getattr(recommender, name)) + direction
+        values: list[Any] = list(ladder[place : place + 1]) if place >= 0 else []
+        return [_with(recommender, {name: value}) for value in values]
+
+
+def _with(recommender: Recommender, parameters: Mapping[str, Any]) -> Recommender:
+    changed: Recommender = replace(recommender, **parameters)  # type: ignore[type-var]
+    return changed
 
 
 def quality(fitted: Fitted, fold: Fold, *, k: int, threads: int) -> Floats:

@@ -1,5 +1,8 @@
 """The inner splits, the candidates and the blend."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -26,7 +29,7 @@ def test_cuts_in_time_know_the_past_only_and_are_judged_by_the_horizon_after_the
         # User 0's items are numbered by their age: after the cut come cut - 7 up to cut - 1.
         assert fold.relevant[[0]].indices.tolist() == list(range(cut - 7, cut))
         assert not fold.relevant.multiply(fold.hidden).nnz
-    assert [part.all() for part in folds.parts(found, seed=1)] == [True, True, False]
+    assert [part.all() for part in folds.parts(found, method=folds.TIME, seed=1)] == [True, True, False]
 
 
 def test_a_short_history_is_cut_in_the_middle() -> None:
@@ -37,12 +40,67 @@ def test_a_short_history_is_cut_in_the_middle() -> None:
 def test_the_newest_fifth_of_each_user_is_held_out_or_a_random_one() -> None:
     (last,) = folds.split(_events(), method=folds.LAST, horizon=None, repeats=False, seed=1)
     assert last.relevant[[0]].indices.tolist() == list(range(8))
-    (drawn,) = folds.split(_events(), method=folds.RANDOM, horizon=None, repeats=False, seed=1)
-    assert np.diff(drawn.relevant.indptr).tolist() == [8] * 8
-    assert drawn.relevant[[0]].indices.tolist() != list(range(8))
-    assert len(drawn.events) == 8 * 32
-    (half,) = folds.parts([drawn], seed=1)
-    assert half.sum() == 4
+    drawn = folds.split(_events(), method=folds.RANDOM, horizon=None, repeats=False, seed=1)
+    for fold in drawn:
+        assert np.diff(fold.relevant.indptr).tolist() == [8] * 8
+        assert len(fold.events) == 8 * 32
+    assert drawn[0].relevant[[0]].indices.tolist() != list(range(8))
+
+
+def test_random_folds_have_nothing_in_common_and_the_same_users_learn_in_all_of_them() -> None:
+    drawn = folds.split(_events(), method=folds.RANDOM, horizon=None, repeats=False, seed=1)
+    assert len(drawn) == 4
+    assert sum(fold.relevant for fold in drawn).max() == 1
+    learners = {tuple(fold.users[learns]) for fold, learns in zip(drawn, folds.parts(drawn, method=folds.RANDOM, seed=1), strict=True)}
+    assert len(learners) == 1
+    assert len(learners.pop()) == 4
+
+
+@dataclass(frozen=True)
+class Hill:
+    """Its lists are the better, the nearer a and b are to (2, 7), along a ridge from (5, 4); the number of fits is counted."""
+
+    a: int = 9
+    b: int = 0
+
+    def fit(self, events: Events, *, seed: int) -> Everybody:
+        FITS.append((self.a, self.b))
+        place = abs(self.a - 2) + abs(self.b - 7) + 3 * abs(self.a + self.b - 9)
+        scores = -np.arange(50, dtype=np.float32)
+        scores[0] = -place - 0.5  # item 0 is what comes next
+        return Everybody(scores)
+
+
+FITS: list[tuple[int, int]] = []
+
+
+@pytest.fixture
+def next_item() -> folds.Fold:
+    """Three users; item 0 is what each of them comes to next."""
+    known = Events(np.arange(3), np.array([40, 41, 42]), np.ones(3), None, 3, 50)
+    relevant = csr_matrix((np.ones(3, dtype=np.float32), (np.arange(3), np.zeros(3, dtype=int))), shape=(3, 50))
+    return folds.Fold(known, np.arange(3), relevant, known.seen)
+
+
+def tuned(fold: folds.Fold, **options: Any) -> tuning.Tuned:
+    FITS.clear()
+    ladder = tuple(range(10))
+    settings = {"max_trials": 99, "starts": (), "floor": 0.0} | options
+    source = sources.Source("hill", Hill(), {"a": ladder, "b": ladder}, settings["max_trials"], settings["starts"])
+    return tuning.tune(source, [fold], k=50, seed=1, threads=1, floor=settings["floor"])
+
+
+def test_a_search_climbs_from_its_best_start_and_tries_nothing_twice(next_item: folds.Fold) -> None:
+    best = tuned(next_item, starts=({"a": 5, "b": 4}, {"a": 3, "b": 7}))
+    assert (best.recommender, best.value) == (Hill(2, 7), 1.0)
+    assert len(FITS) == len(set(FITS))
+
+
+def test_a_search_keeps_to_its_trials_and_gives_up_what_is_of_no_use(next_item: folds.Fold) -> None:
+    tuned(next_item, max_trials=4, starts=({"a": 5, "b": 4},))
+    assert len(FITS) == 4
+    tuned(next_item, floor=0.9)
+    assert len(FITS) == tuning.FEWEST
 
 
 def test_single_items_cannot_be_held_out_and_then_the_popular_ones_are_served() -> None:
@@ -108,6 +166,6 @@ def test_tuning_takes_the_better_value_and_leaves_what_is_no_better() -> None:
     age, user = (cells.ravel() for cells in np.meshgrid(np.arange(40), np.arange(8)))
     events = Events(user, 3 - age // 10, np.ones(len(user)), age.astype(float), 8, 4)
     inner = folds.split(events, method=folds.TIME, horizon=5.0, repeats=True, seed=1)
-    source = sources.Source("popular", Popularity(None), {"window_days": (4.0, None)}, 4)
+    source = sources.Source("popular", Popularity(None), {"window_days": (4.0, 15.0, None)}, 4)
     best = tuning.tune(source, inner[-1:], k=10, seed=1, threads=1)
     assert (best.recommender, best.value) == (Popularity(4.0), 1.0)
