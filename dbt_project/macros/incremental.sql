@@ -5,8 +5,7 @@ Tables that are kept from night to night: only the rows of what changed are made
     {{ config(materialized=kept(), pre_hook="{{ forget_stale('person_day') }}") }}
 
     with person_events as (
-        select * from {{ ref('int_events__sessionised') }}
-        where {{ is_stale('person_day') }}
+        select * from {{ sessionised_events() }}
     ),
 
 The word says what a row depends on beside the seeds and the variables:
@@ -38,16 +37,34 @@ in the build database. Spark keeps nothing from night to night, and reads a tabl
 
 {# A condition: the row is to be made in this build. `relation`: the alias of the table, where it needs one. #}
 {% macro is_stale(kept_by, relation=none) -%}
+    {{- is_made_again(kept_by, relation) if execute and this is not none and is_incremental() else 'true' }}
+{%- endmacro %}
+
+{# That condition in a build that keeps rows. #}
+{% macro is_made_again(kept_by, relation=none) -%}
     {%- set prefix = relation ~ '.' if relation else '' -%}
-    {%- if not (execute and this is not none and is_incremental()) -%}
-        true
-    {%- elif kept_by == 'day' -%}
+    {%- if kept_by == 'day' -%}
         {{ prefix }}event_date in ({{ dates_in('lake.stale_days') }})
     {%- else -%}
         {%- set pairs = stale_pairs(kept_by) -%}
         {{ prefix }}event_date in ({{ dates_in(pairs) }})
         and {{ prefix }}person_id in (select person_id from {{ pairs }})  {# found faster than pairs: most rows go here #}
         and ({{ prefix }}person_id, {{ prefix }}event_date) in (select (person_id, event_date) from {{ pairs }})
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+int_events__sessionised, for a table that is kept by person_day: in a build that keeps rows the stale ones alone, which are looked for once. They are
+put aside by the post-hook `put_fresh_events_aside`.
+#}
+{% macro sessionised_events() -%}
+    {%- set events = ref('int_events__sessionised') -%}
+    {{ 'lake.fresh_events' if execute and this is not none and is_incremental() else events }}
+{%- endmacro %}
+
+{% macro put_fresh_events_aside() -%}
+    {%- if execute and this is not none and is_incremental() -%}
+        create or replace table lake.fresh_events as select * from {{ this }} where {{ is_made_again('person_day') }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -82,10 +99,13 @@ in the build database. Spark keeps nothing from night to night, and reads a tabl
     {%- endif -%}
 {%- endmacro %}
 
-{# Of int_person_days__spanned: the row's day changed, or the ids behind its person. #}
+{# Of int_person_days__spanned: the person's events of the day changed, or the ids behind the person. #}
 {% macro is_stale_span() -%}
     {%- if execute and this is not none and is_incremental() -%}
-        (event_date in (select event_date from lake.stale_days) or person_id in (select person_id from lake.stale_persons))
+        (
+            (event_date in ({{ dates_in('lake.stale_days') }}) and (person_id, event_date) in (select (person_id, event_date) from lake.changed_person_days))
+            or person_id in (select person_id from lake.stale_persons)
+        )
     {%- else -%}
         true
     {%- endif -%}
