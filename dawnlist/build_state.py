@@ -118,8 +118,10 @@ def note_stale(connection: "duckdb.DuckDBPyConnection", stale: Stale) -> None:
     connection.execute("CREATE OR REPLACE TABLE lake.stale_days (event_date DATE)")
     if stale.days:
         connection.execute(f"INSERT INTO lake.stale_days VALUES {', '.join(f'(DATE {literal(str(day))})' for day in stale.days)}")
-    # Of persons' days dbt finds them itself: int_person_days__spanned.
-    connection.execute("CREATE OR REPLACE TABLE lake.stale_person_days (person_id VARCHAR, event_date DATE)")
+    # Of persons' days dbt finds them itself: int_person_days__spanned and int_item_versions__ended.
+    for name in ("stale_person_days", "recategorised_person_days"):
+        connection.execute(f"CREATE OR REPLACE TABLE lake.{name} (person_id VARCHAR, event_date DATE)")
+    connection.execute("CREATE OR REPLACE VIEW lake.stale_person_day_items AS FROM lake.stale_person_days UNION ALL FROM lake.recategorised_person_days")
     connection.execute("""
         CREATE OR REPLACE TABLE lake.stale_persons AS
         WITH moved AS (

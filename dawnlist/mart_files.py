@@ -73,7 +73,7 @@ def note(connection: "duckdb.DuckDBPyConnection", tables: Lake, files: Mapping[s
     written = [(mart, file) for mart in BY_DAY for file in files[mart]]
     rows = [[mart, str(tables.root), file.path, file.rows, file.bytes, file.sha256, file.partition] for mart, file in written]
     if rows:
-        connection.executemany("INSERT INTO state.files VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        connection.execute(f"INSERT INTO state.files VALUES {', '.join(['(?, ?, ?, ?, ?, ?, ?)'] * len(rows))}", [value for row in rows for value in row])
 
 
 def _write_days(connection: "duckdb.DuckDBPyConnection", tables: Lake, mart: str, order: str, *, is_incremental: bool) -> list[DataFile]:

@@ -62,15 +62,14 @@ MARTS: Mapping[str, str] = {
 _NOT_RULES = frozenset(
     {
         "granted_by_default",
-        "currency",
         "warehouse_path",
         "duckdb_memory_limit",
         "duckdb_threads",
         "duckdb_temp_directory",
     }
 )
-# Tests of what follows from the SQL or the contract of a table that is made anew every night: its grain is what it is grouped by, or joined on tested
-# keys; its persons and items are joined with those of the dimensions; DuckDB enforces its NOT NULL constraints.
+# Tests of what follows from the SQL or the contract and from what else is tested: the grain of a table that is made anew every night is what it is grouped
+# by, or joined on tested keys; its persons and items are those of the dimensions; DuckDB enforces the NOT NULL constraints of marts.
 _FOR_FULL_BUILDS = "tag:by_construction"
 _ASIDE = ".build-"
 _FAILED = {"error", "fail", "runtime error"}

@@ -1,6 +1,7 @@
+-- noqa: disable=LT02
 {#
-What a generic test looks at. In a build on kept rows, of a kept table: the rows that were made again, because their day changed or their pair of person
-and day. Of the views over all events: the days whose events changed. The other rows are those that the same tests have passed before. Keys hold
+What a generic test looks at. In a build on kept rows, of a kept table: the rows that were made again, because their day changed, or their pair of person
+and day, or their order. Of the views over all events: the days whose events changed. The other rows are those that the same tests have passed before. Keys hold
 their day, or the start of a session on it; that an event is there once over all days is a test of stg_lake__events, which looks for the keys of
 changed days on all days.
 #}
@@ -13,7 +14,8 @@ changed days on all days.
         {%- endif -%}
         {%- do return('(select * from ' ~ relation ~ ' where ' ~ (rows or is_changed_day()) ~ ') as tested') -%}
     {%- elif keeps_rows() and tested and tested.config.materialized == 'incremental' -%}
-        {%- do return('(select * from ' ~ relation ~ ' where ' ~ is_made_again('person_day' if 'person_id' in tested.columns else 'day') ~ ') as tested') -%}
+        {%- set kept_by = tested.config.meta.get('kept_by', 'person_day' if 'person_id' in tested.columns else 'day') -%}
+        {%- do return('(select * from ' ~ relation ~ ' where ' ~ is_made_again(kept_by) ~ ') as tested') -%}
     {%- endif -%}
     {%- do return(adapter.dispatch('get_where_subquery', 'dbt')(relation)) -%}
 {%- endmacro %}

@@ -8,7 +8,7 @@ with final as (
         item_id,
         count(*) filter (where event_type = 'add_to_cart') as n_add_to_carts,
         count(*) filter (where event_type = 'purchase') as n_purchases
-    from {{ sessionised_events() }}
+    from {{ fresh_events(ref('int_events__sessionised')) }}
     where
         item_id is not null
         and weight > 0

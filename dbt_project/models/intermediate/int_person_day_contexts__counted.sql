@@ -7,7 +7,7 @@ with person_events as (
         {{ site_time('occurred_at') }} as seen_at,
         device,
         country
-    from {{ sessionised_events() }}
+    from {{ fresh_events(ref('int_events__sessionised')) }}
 ),
 
 placed as (

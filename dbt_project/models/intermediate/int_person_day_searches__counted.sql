@@ -6,7 +6,7 @@ with searches as (
         event_date,
         occurred_at,
         lower(trim(search_term)) as search_term
-    from {{ sessionised_events() }}
+    from {{ fresh_events(ref('int_events__sessionised')) }}
     where search_term is not null
 ),
 
