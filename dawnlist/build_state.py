@@ -18,7 +18,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dawnlist.duck import connect, literal
+from dawnlist.columns import EVENTS
+from dawnlist.duck import connect, identifier, literal, scan
 from dawnlist.errors import MissingInputError
 from dawnlist.lake import Lake, Snapshot
 from dawnlist.settings import Settings
@@ -36,6 +37,15 @@ class BuildState:
     run_date: date
     lake_version: int
     fingerprint: str
+
+
+@dataclass(frozen=True)
+class Stale:
+    """The days whose events are not those of the last build, in order, and the files that have them in that build's lake and in the present one."""
+
+    days: list[date]
+    former: list[Path]
+    present: list[Path]
 
 
 def fingerprint(project: Path, rules: Mapping[str, Any]) -> str:
@@ -79,30 +89,39 @@ def unmark(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute("CHECKPOINT")
 
 
-def stale_days(settings: Settings, lake: Snapshot, state: BuildState, run_date: date) -> list[date]:
-    """The days up to `run_date` whose events `state` has not as `lake` has them, in order: changed ones, and those after its run date.
+def stale(settings: Settings, lake: Snapshot, state: BuildState, run_date: date) -> Stale:
+    """The days up to `run_date` whose events `state` has not as `lake` has them: changed ones, and those after its run date.
 
-    Raises MissingInputError when the lake no longer keeps the version that `state` was built from.
+    Raises MissingInputError when the lake no longer keeps what `state` was built from.
     """
     if state.lake_version > lake.version:
         raise MissingInputError(f"The build database is of version {state.lake_version} of the lake, which is at {lake.version}.")
-    changed = lake.changed_partitions("events", since=Lake(settings.lake_dir).snapshot(state.lake_version))
-    new = [file.partition for file in lake.data_files("events") if file.partition > state.run_date.isoformat()]
-    return sorted({date.fromisoformat(day) for day in (*changed, *new) if day <= run_date.isoformat()})
+    before = Lake(settings.lake_dir).snapshot(state.lake_version)
+    last_day = state.run_date.isoformat()
+    changed = lake.changed_partitions("events", since=before)
+    new = [file.partition for file in lake.data_files("events") if file.partition > last_day]
+    days = {day for day in (*changed, *new) if day <= run_date.isoformat()}
+    former = [before.root / file.path for file in before.data_files("events") if file.partition in days and file.partition <= last_day]
+    present = [lake.root / file.path for file in lake.data_files("events") if file.partition in days]
+    if not all(path.exists() for path in former):
+        raise MissingInputError(f"The lake no longer has the files of its version {state.lake_version}.")
+    return Stale(sorted(map(date.fromisoformat, days)), former, present)
 
 
-def note_stale(connection: "duckdb.DuckDBPyConnection", days: list[date]) -> None:
-    """Write what dbt's kept tables are to make again (dbt_project/macros/incremental.sql): `days`, and the persons whose ids were resolved otherwise.
+def note_stale(connection: "duckdb.DuckDBPyConnection", stale: Stale) -> None:
+    """Write what dbt's kept tables are to make again (dbt_project/macros/incremental.sql): the days whose events changed; of the persons on them those whose
+    own events did; and all days of the persons whose ids were resolved otherwise.
 
     `lake.persons` is of the new build, `state.persons` of the last. Of an id that has another person now both are stale, the old and the new. An id that nobody
     had before has no events on days that did not change: identity gives a person to every id that the lake knows.
     """
     connection.execute("CREATE OR REPLACE TABLE lake.stale_days (event_date DATE)")
-    if days:
-        connection.execute(f"INSERT INTO lake.stale_days VALUES {', '.join(f'(DATE {literal(str(day))})' for day in days)}")
-    # Of persons' days dbt finds them itself: int_person_days__spanned.
-    connection.execute("CREATE OR REPLACE TABLE lake.stale_person_days (person_id VARCHAR, event_date DATE)")
-    connection.execute("CREATE OR REPLACE VIEW lake.tested_days AS SELECT event_date FROM lake.stale_days UNION SELECT event_date FROM lake.stale_person_days")
+    if stale.days:
+        connection.execute(f"INSERT INTO lake.stale_days VALUES {', '.join(f'(DATE {literal(str(day))})' for day in stale.days)}")
+    # Of persons' days dbt finds them itself: int_person_days__spanned and int_item_versions__ended.
+    for name in ("stale_person_days", "recategorised_person_days"):
+        connection.execute(f"CREATE OR REPLACE TABLE lake.{name} (person_id VARCHAR, event_date DATE)")
+    connection.execute("CREATE OR REPLACE VIEW lake.stale_person_day_items AS FROM lake.stale_person_days UNION ALL FROM lake.recategorised_person_days")
     connection.execute("""
         CREATE OR REPLACE TABLE lake.stale_persons AS
         WITH moved AS (
@@ -113,3 +132,20 @@ def note_stale(connection: "duckdb.DuckDBPyConnection", days: list[date]) -> Non
         SELECT former_id AS person_id FROM moved
         UNION SELECT person_id FROM moved WHERE person_id IS NOT NULL
     """)
+    # Who was behind such an id until now, and is not from now on, is a stale person.
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE lake.changed_person_days AS
+        SELECT DISTINCT persons.person_id, event_date
+        FROM ({_visitor_days(stale.former)}) AS former FULL JOIN ({_visitor_days(stale.present)}) AS present USING (visitor_id, event_date)
+        JOIN lake.persons ON visitor_id = persons.alias_id
+        WHERE former.events IS DISTINCT FROM present.events
+    """)
+
+
+def _visitor_days(files: list[Path]) -> str:
+    """A select: the events of a visitor on a day as the sum of their hashes, which tells by 64 bits whether they are the same."""
+    row = ", ".join(identifier(name) for name in EVENTS)
+    return f"""
+        SELECT coalesce(user_id, anonymous_id) AS visitor_id, event_date, sum(hash({row})::HUGEINT) AS events
+        FROM {scan(files, dict(EVENTS))} WHERE visitor_id IS NOT NULL GROUP BY ALL
+    """

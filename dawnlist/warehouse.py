@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dawnlist import build_state, mart_files
-from dawnlist.build_state import BuildState
+from dawnlist.build_state import BuildState, Stale
 from dawnlist.columns import CONSENTS, CUSTOMERS, EVENTS, ITEMS
 from dawnlist.duck import connect, identifier, keep_memory, scan
 from dawnlist.errors import MissingInputError, TransformError
@@ -62,13 +62,15 @@ MARTS: Mapping[str, str] = {
 _NOT_RULES = frozenset(
     {
         "granted_by_default",
-        "currency",
         "warehouse_path",
         "duckdb_memory_limit",
         "duckdb_threads",
         "duckdb_temp_directory",
     }
 )
+# Tests of what follows from the SQL or the contract and from what else is tested: the grain of a table that is made anew every night is what it is grouped
+# by, or joined on tested keys; its persons and items are those of the dimensions; DuckDB enforces the NOT NULL constraints of marts.
+_FOR_FULL_BUILDS = "tag:by_construction"
 _ASIDE = ".build-"
 _FAILED = {"error", "fail", "runtime error"}
 # What dbt calls its two loggers: it leaves them, and the log file that one of them holds open, behind.
@@ -131,40 +133,42 @@ def make(settings: Settings, inputs: Build, tables: Lake, *, is_full: bool = Fal
     if last is not None and inputs.run_date < last.run_date:
         with _aside(database) as own:
             return _make(settings, own, inputs, tables, state, None, f"the night is older than the last one built, {last.run_date}")
-    days, reason = _stale_days(settings, inputs, last, state) if not is_full else (None, "it was asked for")
-    return _make(settings, database, inputs, tables, state, days, reason)
+    stale, reason = _stale(settings, inputs, last, state) if not is_full else (None, "it was asked for")
+    return _make(settings, database, inputs, tables, state, stale, reason)
 
 
-def _stale_days(settings: Settings, inputs: Build, last: BuildState | None, state: BuildState) -> tuple[list[date] | None, str]:
-    """The days that are to be made again; None where that is everything, and why."""
+def _stale(settings: Settings, inputs: Build, last: BuildState | None, state: BuildState) -> tuple[Stale | None, str]:
+    """What is to be made again; None where that is everything, and why."""
     if last is None:
         return None, "there was no complete build before"
     if last.fingerprint != state.fingerprint:
         return None, "the SQL, a seed or a setting changed"
     try:
-        return build_state.stale_days(settings, inputs.lake, last, inputs.run_date), ""
+        return build_state.stale(settings, inputs.lake, last, inputs.run_date), ""
     except MissingInputError as error:
         return None, str(error)
 
 
-def _make(settings: Settings, database: Path, inputs: Build, tables: Lake, state: BuildState, days: list[date] | None, reason: str) -> Made:
-    if days is None:
+def _make(settings: Settings, database: Path, inputs: Build, tables: Lake, state: BuildState, stale: Stale | None, reason: str) -> Made:
+    if stale is None:
         for file in (database, database.with_name(f"{database.name}.wal")):
             file.unlink(missing_ok=True)
     with connect(settings, database) as connection:
         build_state.unmark(connection)
         create_lake_views(connection, inputs)
-        if days is not None:
-            build_state.note_stale(connection, days)
-    run_dbt(settings, database, replace(inputs, is_incremental=days is not None), ["build", "--exclude-resource-type", "unit_test"])
+        if stale is not None:
+            keep_memory(connection)
+            build_state.note_stale(connection, stale)
+    left_out = [] if stale is None else ["--exclude", _FOR_FULL_BUILDS]
+    run_dbt(settings, database, replace(inputs, is_incremental=stale is not None), ["build", *left_out, "--exclude-resource-type", "unit_test"])
     with connect(settings, database) as connection:
         keep_memory(connection)
-        files = mart_files.write(connection, tables, MARTS, is_incremental=days is not None)
+        files = mart_files.write(connection, tables, MARTS, is_incremental=stale is not None)
         mart_files.note(connection, tables, files)
         notes = notes_on(connection)
         build_state.mark(connection, state)
-    how = f"built from nothing: {reason}" if days is None else f"built on the night of before: {len(days)} days of events changed"
-    return Made(files, days, how, notes)
+    how = f"built from nothing: {reason}" if stale is None else f"built on the night of before: {len(stale.days)} days of events changed"
+    return Made(files, None if stale is None else stale.days, how, notes)
 
 
 def notes_on(connection: "duckdb.DuckDBPyConnection") -> list[str]:

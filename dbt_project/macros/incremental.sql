@@ -5,8 +5,7 @@ Tables that are kept from night to night: only the rows of what changed are made
     {{ config(materialized=kept(), pre_hook="{{ forget_stale('person_day') }}") }}
 
     with person_events as (
-        select * from {{ ref('int_events__sessionised') }}
-        where {{ is_stale('person_day') }}
+        select * from {{ fresh_events(ref('int_events__sessionised')) }}
     ),
 
 The word says what a row depends on beside the seeds and the variables:
@@ -16,6 +15,7 @@ The word says what a row depends on beside the seeds and the variables:
               a person's whole life, and no other day beyond the sessions'.
   person_day_items
               the same, and what the catalogue says of that day about the items in these events (int_item_versions__ended).
+  order       the lines of its order (columns source and order_id), whatever their days, and the persons behind their visitors.
 None may depend on what holds as of the run date: consent, the newest catalogue, the persons of anonymous visitors (day). Join those in the tables
 and views behind it, which are made anew every night.
 
@@ -38,16 +38,35 @@ in the build database. Spark keeps nothing from night to night, and reads a tabl
 
 {# A condition: the row is to be made in this build. `relation`: the alias of the table, where it needs one. #}
 {% macro is_stale(kept_by, relation=none) -%}
+    {{- is_made_again(kept_by, relation) if execute and this is not none and is_incremental() else 'true' }}
+{%- endmacro %}
+
+{# That condition in a build that keeps rows. #}
+{% macro is_made_again(kept_by, relation=none) -%}
     {%- set prefix = relation ~ '.' if relation else '' -%}
-    {%- if not (execute and this is not none and is_incremental()) -%}
-        true
-    {%- elif kept_by == 'day' -%}
+    {%- if kept_by == 'day' -%}
         {{ prefix }}event_date in ({{ dates_in('lake.stale_days') }})
+    {%- elif kept_by == 'order' -%}
+        ({{ prefix }}source, {{ prefix }}order_id) in (select (source, order_id) from lake.stale_orders)
     {%- else -%}
         {%- set pairs = stale_pairs(kept_by) -%}
         {{ prefix }}event_date in ({{ dates_in(pairs) }})
         and {{ prefix }}person_id in (select person_id from {{ pairs }})  {# found faster than pairs: most rows go here #}
         and ({{ prefix }}person_id, {{ prefix }}event_date) in (select (person_id, event_date) from {{ pairs }})
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+`events`, which are those of int_events__sessionised, for a table that is kept by person_day: in a build that keeps rows the stale ones alone, which are
+looked for once and put aside by the post-hook `put_fresh_events_aside`.
+#}
+{% macro fresh_events(events) -%}
+    {{ 'lake.fresh_events' if execute and this is not none and is_incremental() else events }}
+{%- endmacro %}
+
+{% macro put_fresh_events_aside() -%}
+    {%- if execute and this is not none and is_incremental() -%}
+        create or replace table lake.fresh_events as select * from {{ this }} where {{ is_made_again('person_day') }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -68,7 +87,11 @@ in the build database. Spark keeps nothing from night to night, and reads a tabl
 
 {# Pre-hook of a kept table: delete the rows that are made again. #}
 {% macro forget_stale(kept_by) -%}
-    {%- if kept_by != 'day' -%}
+    {%- if kept_by in ('day', 'order') -%}
+        {%- if execute and this is not none and is_incremental() -%}
+            delete from {{ this }} where {{ is_made_again(kept_by) }}
+        {%- endif -%}
+    {%- else -%}
         {%- do ref('int_person_days__spanned') -%}  {# which comes first: its post-hook finds the pairs #}
         {%- if execute and this is not none and is_incremental() -%}
             delete from {{ this }} as kept using {{ stale_pairs(kept_by) }} as stale
@@ -77,15 +100,16 @@ in the build database. Spark keeps nothing from night to night, and reads a tabl
                 and kept.event_date = stale.event_date
                 and kept.event_date in ({{ dates_in(stale_pairs(kept_by)) }})  {# other days' rows are not read #}
         {%- endif -%}
-    {%- elif execute and this is not none and is_incremental() -%}
-        delete from {{ this }} where event_date in ({{ dates_in('lake.stale_days') }})
     {%- endif -%}
 {%- endmacro %}
 
-{# Of int_person_days__spanned: the row's day changed, or the ids behind its person. #}
+{# Of int_person_days__spanned: the person's events of the day changed, or the ids behind the person. #}
 {% macro is_stale_span() -%}
     {%- if execute and this is not none and is_incremental() -%}
-        (event_date in (select event_date from lake.stale_days) or person_id in (select person_id from lake.stale_persons))
+        (
+            (event_date in ({{ dates_in('lake.stale_days') }}) and (person_id, event_date) in (select (person_id, event_date) from lake.changed_person_days))
+            or person_id in (select person_id from lake.stale_persons)
+        )
     {%- else -%}
         true
     {%- endif -%}
@@ -159,14 +183,36 @@ event (the later of the two states) is no more than the idle time before the nex
     {%- endif -%}
 {%- endmacro %}
 
+{# Hooks of int_order_lines__collected: the orders of which a line was or is on a changed day, or is of an id that has another person. #}
+{% macro put_stale_orders_aside() -%}
+    {%- if execute and this is not none and is_incremental() -%}
+        create or replace table lake.former_orders as select distinct source, order_id from {{ this }} where {{ is_made_again('day') }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro find_stale_orders() -%}
+    {%- if execute and this is not none and is_incremental() -%}
+        create or replace table lake.stale_orders as
+        select source, order_id from lake.former_orders
+        union
+        select source, order_id from {{ this }} where {{ is_made_again('day') }}
+        union
+        select source, order_id from {{ this }}
+        where visitor_id in (
+            select alias_id from (select alias_id, person_id from lake.persons union all select alias_id, person_id from state.persons)
+            where person_id in (select person_id from lake.stale_persons)
+        )
+    {%- endif -%}
+{%- endmacro %}
+
 {#
-Post-hook of int_item_versions__ended: the stale pairs of person and day, and those with an item that was of another category on that day in the
-build before, or of none.
+Post-hook of int_item_versions__ended: the pairs of person and day with an item that was of another category on that day in the build before, or of
+none, beside the pairs that are stale anyway.
 #}
-{% macro find_stale_person_day_items() -%}
+{% macro find_recategorised_person_days() -%}
     {%- set events = ref('int_events__sessionised') -%}
     {%- if keeps_rows() -%}
-        create or replace table lake.stale_person_day_items as
+        create or replace table lake.recategorised_person_days as
         with former as ({{ unbroken_versions('state.item_versions', this) }}),
         present as ({{ unbroken_versions(this, 'state.item_versions') }}),
         recategorised as (
@@ -182,15 +228,26 @@ build before, or of none.
                     and former.valid_from < present.valid_to
             where present.category is distinct from former.category
         )
-        select person_id, event_date from lake.stale_person_days
-        union
-        select events.person_id, events.event_date
+        select distinct events.person_id, events.event_date
         from {{ events }} as events
         inner join recategorised
             on
                 events.item_id = recategorised.item_id
                 and events.event_date >= recategorised.valid_from
                 and events.event_date < recategorised.valid_to
+        where (events.person_id, events.event_date) not in (select (person_id, event_date) from lake.stale_person_days)
+    {%- endif -%}
+{%- endmacro %}
+
+{# The rest of a union with `fresh_events`, for a table that is kept by person_day_items: the events of these pairs. #}
+{% macro recategorised_events(events) -%}
+    {%- if execute and this is not none and is_incremental() -%}
+        {%- set pairs = 'lake.recategorised_person_days' -%}
+        union all
+        select * from {{ events }}
+        where
+            event_date in ({{ dates_in(pairs) }})
+            and (person_id, event_date) in (select (person_id, event_date) from {{ pairs }})
     {%- endif -%}
 {%- endmacro %}
 

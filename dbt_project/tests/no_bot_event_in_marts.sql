@@ -3,13 +3,13 @@ with marts as (
         event_id,
         event_date
     from {{ ref('fct_interactions') }}
-    where {{ is_tested() }}
+    where {{ is_changed_day() }}
     union all
     select
         event_id,
         event_date
     from {{ ref('int_events__sessionised') }}
-    where {{ is_tested() }}
+    where {{ is_changed_day() }}
 )
 
 select marts.event_id

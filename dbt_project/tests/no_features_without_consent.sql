@@ -4,7 +4,7 @@ with featured_persons as (
         union all
     {% endfor %}
     select person_id from {{ ref('fct_interactions') }}
-    where is_personal
+    where is_personal and {{ is_changed_day() }}
 )
 
 select featured_persons.person_id

@@ -1,5 +1,6 @@
 with latest_moments as (
     select max(occurred_at) as moment from {{ ref('fct_interactions') }}
+    where {{ is_changed_day() }}
     union all
     select max(ended_at) as moment from {{ ref('fct_sessions') }}
     union all

@@ -1,4 +1,5 @@
--- The interactions of the 28 days before the end of a date, over all items.
+-- The interactions of the 28 days before the end of a date, over all items; in a build on kept rows of the run date's own day, which has changed.
+{% set n_days, window = (1, '1d') if keeps_rows() else (28, '28d') %}
 with expected as (
     select
         dates.feature_date,
@@ -7,14 +8,14 @@ with expected as (
     inner join {{ ref('int_dates__listed') }} as dates
         on
             interactions.event_date <= dates.feature_date
-            and interactions.event_date > dates.feature_date - 28
+            and interactions.event_date > dates.feature_date - {{ n_days }}
     group by dates.feature_date
 ),
 
 counted as (
     select
         feature_date,
-        sum(n_events_28d) as n_events
+        sum(n_events_{{ window }}) as n_events
     from {{ ref('feat_item_popularity') }}
     group by feature_date
 )

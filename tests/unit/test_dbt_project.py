@@ -42,7 +42,7 @@ class TestModel:
         assert grain is not None
         keys = re.findall(r"\w+", grain.group(1).replace(" and ", ", "))
         combinations = [test["unique_combination"]["arguments"]["columns"] for test in document.get("data_tests", []) if "unique_combination" in test]
-        unique = [[column["name"]] for column in document["columns"] if "unique" in column.get("data_tests", [])]
+        unique = [[column["name"]] for column in document["columns"] if any("unique" in test for test in column.get("data_tests", []))]
         assert keys in combinations + unique
         never_null = [test["never_null"]["arguments"]["columns"] for test in document["data_tests"] if "never_null" in test]
         assert set(keys) <= set(never_null[0])

@@ -1,4 +1,8 @@
-{{ config(materialized=kept(), pre_hook="{{ forget_stale('person_day') }}") }}
+{{ config(
+    materialized=kept(),
+    pre_hook="{{ forget_stale('person_day') }}",
+    post_hook="{{ put_fresh_events_aside() }}"
+) }}
 
 {% set idle = "interval '" ~ var('session_idle_minutes') ~ "' minute" %}
 

@@ -1,4 +1,4 @@
-{{ config(post_hook="{{ find_stale_person_day_items() }}") }}
+{{ config(post_hook="{{ find_recategorised_person_days() }}") }}
 
 -- A day's category is that of the day's end: the last version that began by then.
 with versions as (

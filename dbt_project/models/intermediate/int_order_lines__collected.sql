@@ -1,4 +1,8 @@
-{{ config(materialized=kept(), pre_hook="{{ forget_stale('day') }}") }}
+{{ config(
+    materialized=kept(),
+    pre_hook=["{{ put_stale_orders_aside() }}", "{{ forget_stale('day') }}"],
+    post_hook="{{ find_stale_orders() }}"
+) }}
 
 with final as (
     select

@@ -2,18 +2,18 @@
 
 with final as (
     select
+        source,
         person_id,
         event_date,
         item_id,
         count(*) filter (where event_type = 'add_to_cart') as n_add_to_carts,
         count(*) filter (where event_type = 'purchase') as n_purchases
-    from {{ ref('int_events__sessionised') }}
+    from {{ fresh_events(ref('int_events__sessionised')) }}
     where
-        {{ is_stale('person_day') }}
-        and item_id is not null
+        item_id is not null
         and weight > 0
         and event_type in ('add_to_cart', 'purchase')
-    group by person_id, event_date, item_id
+    group by source, person_id, event_date, item_id
 )
 
 select * from final

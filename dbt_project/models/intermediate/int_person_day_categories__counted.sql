@@ -1,13 +1,18 @@
 {{ config(materialized=kept(), pre_hook="{{ forget_stale('person_day_items') }}") }}
 
-with person_day_items as (
+with person_events as (
+    select * from {{ fresh_events(ref('int_events__sessionised')) }}
+    {{ recategorised_events(ref('int_events__sessionised')) }}
+),
+
+person_day_items as (
     select
         person_id,
         event_date,
         item_id,
         count(*) as n_events
-    from {{ ref('int_events__sessionised') }}
-    where item_id is not null and weight > 0 and {{ is_stale('person_day_items') }}
+    from person_events
+    where item_id is not null and weight > 0
     group by person_id, event_date, item_id
 ),
 

@@ -7,8 +7,7 @@ with person_events as (
         {{ site_time('occurred_at') }} as seen_at,
         device,
         country
-    from {{ ref('int_events__sessionised') }}
-    where {{ is_stale('person_day') }}
+    from {{ fresh_events(ref('int_events__sessionised')) }}
 ),
 
 placed as (

@@ -6,8 +6,8 @@ with searches as (
         event_date,
         occurred_at,
         lower(trim(search_term)) as search_term
-    from {{ ref('int_events__sessionised') }}
-    where {{ is_stale('person_day') }} and search_term is not null
+    from {{ fresh_events(ref('int_events__sessionised')) }}
+    where search_term is not null
 ),
 
 final as (

@@ -37,8 +37,8 @@ with activity as (
         0 as n_orders,
         cast(0 as decimal(18, 4)) as gross_revenue,
         cast(0 as decimal(18, 4)) as refunds
-    from {{ ref('fct_interactions') }}
-    where event_type = 'add_to_cart'
+    from {{ ref('int_person_day_baskets__counted') }}
+    where n_add_to_carts > 0
 ),
 
 -- What has no person has one row for a source and day.

@@ -1,5 +1,8 @@
+{{ config(materialized=kept(), pre_hook="{{ forget_stale('order') }}", meta={'kept_by': 'order'}) }}
+
 with order_lines as (
     select * from {{ ref('int_order_lines__priced') }}
+    where {{ is_stale('order') }}
 ),
 
 orders as (

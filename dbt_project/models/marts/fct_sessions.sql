@@ -1,8 +1,7 @@
 {{ config(materialized=kept(), pre_hook="{{ forget_stale('person_day') }}") }}
 
 with person_events as (
-    select * from {{ ref('int_events__sessionised') }}
-    where {{ is_stale('person_day') }}
+    select * from {{ fresh_events(ref('int_events__sessionised')) }}
 ),
 
 sessions as (
