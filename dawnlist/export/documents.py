@@ -5,7 +5,7 @@ Each has its columns as the contract names them, and beside them `id` (the key a
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dawnlist.duck import literal, scan
 from dawnlist.export.contract import MOMENT, Documents
@@ -58,6 +58,16 @@ def build(connection: "duckdb.DuckDBPyConnection", publication: "Publication", n
     view(connection)
 
 
+def firings(connection: "duckdb.DuckDBPyConnection", night: "Snapshot") -> list[dict[str, Any]]:
+    """Which triggers fired, as the manifest lists them: those on persons as published, and those on the site as the `night` has them."""
+    site = scan(night.files("rule_firings"), {"rule": "VARCHAR", "kind": "VARCHAR"})
+    rows = connection.execute(f"""
+        SELECT segment, 'person', segment_label, count(*) FROM published.serving.user_segments WHERE kind = 'trigger' GROUP BY ALL
+        UNION ALL SELECT rule, kind, NULL, NULL FROM {site} WHERE kind = 'site' ORDER BY ALL
+    """).fetchall()
+    return [dict(zip(("rule", "kind", "tag", "users"), row, strict=True)) for row in rows]
+
+
 def view(connection: "duckdb.DuckDBPyConnection") -> None:
     """Make the view `hashes`: kind, id and hash of every document."""
     connection.execute(f"CREATE TEMP VIEW hashes AS {' UNION ALL '.join(f'SELECT {literal(kind)} AS kind, id, hash FROM {kind}' for kind in KIND)}")
@@ -99,7 +109,8 @@ def _users(span: str) -> str:
             FROM published.serving.user_aliases WHERE {span} AND alias_id <> user_id GROUP BY user_id
         ),
         known AS (
-            SELECT user_id, min(segment_label) FILTER (kind = 'cluster') AS segment, list(segment ORDER BY segment) FILTER (kind = 'tag') AS tags
+            SELECT user_id, min(segment_label) FILTER (kind = 'cluster') AS segment,
+                list_sort(list(DISTINCT segment_label) FILTER (kind IN ('tag', 'trigger'))) AS tags
             FROM published.serving.user_segments WHERE {span} GROUP BY user_id
         )
         SELECT user_id, coalesce(aliases, []::VARCHAR[]) AS aliases, known.segment, coalesce(tags, []::VARCHAR[]) AS tags,

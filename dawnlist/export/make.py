@@ -49,6 +49,7 @@ class _Run:
     attempt: int
     created_at: datetime
     totals: dict[str, int]
+    firings: list[dict[str, Any]]
 
 
 def export(
@@ -69,7 +70,8 @@ def export(
             with store.published(connection) as publication:
                 _check_day(publication, run_date, store)
                 documents.build(connection, publication, night)
-            run = _Run(publication, run_id, attempt, created_at, _totals(connection))
+                firings = documents.firings(connection, night)
+            run = _Run(publication, run_id, attempt, created_at, _totals(connection), firings)
             sequence, is_new = _full(connection, root, run, settings.export, accept_churn=accept_churn)
             deltas = tuple(_deltas(connection, root, sequence, run, settings.export))
     finally:
@@ -189,6 +191,7 @@ def _manifest(run: _Run, written: list[Part], settings: Export) -> dict[str, Any
         "rows": count("upsert"),
         "deletes": count("delete"),
         "totals": run.totals,
+        "firings": run.firings,
         "parts": [asdict(part) for part in written],
     }
 
