@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from dawnlist import __version__, export_commands, model_commands, publication_commands
+from dawnlist import __version__, export_commands, model_commands, publication_commands, status_command
 from dawnlist.cli_evaluate import evaluate
 from dawnlist.cli_tune import tune
 from dawnlist.command_line import AsJson, Home, print_rows
@@ -37,6 +37,7 @@ app = typer.Typer(
 sources_app = typer.Typer(help="The sources that events come from: one YAML file each in config/sources.", no_args_is_help=True)
 app.command()(evaluate)
 app.command()(tune)
+app.command()(status_command.status)
 for _command in (publication_commands.publications, publication_commands.rollback, publication_commands.suppress):
     app.command(rich_help_panel="What is published")(_command)
 app.add_typer(export_commands.app, name="export", rich_help_panel="Stages of a night")

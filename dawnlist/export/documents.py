@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dawnlist.duck import literal, scan
 from dawnlist.export.contract import MOMENT, Documents
+from dawnlist.serving import suppression
+from dawnlist.serving.base import LISTS, NIGHT
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,12 +47,16 @@ KIND: Final[dict[Documents, Kind]] = {
 }
 
 
-def build(connection: "duckdb.DuckDBPyConnection", publication: "Publication", night: "Snapshot") -> None:
+def build(connection: "duckdb.DuckDBPyConnection", publication: "Publication", night: "Snapshot", lake: "Snapshot") -> None:
     """Make the tables of all documents in `connection`, which has the publication as `published.serving`, and the view `hashes` of them all.
 
-    `night` has the items of the publication's run date. Segments are published of people with consent alone: nobody else has one, or tags.
+    `night` has the items of the publication's run date. What a rollback or a suppression took off the lists since, by the items of the `lake`, is not available either; an item that is on a
+    list is. Segments are published of people with consent alone: nobody else has one, or tags.
     """
     connection.execute(f"CREATE TEMP VIEW dim_items AS FROM {scan(night.require('dim_items', stage='transform'), _ITEMS)}")
+    taken_off = suppression.hidden(lake, publication.published_at) if publication.kind != NIGHT else "SELECT NULL::VARCHAR AS item_id WHERE false"
+    shown = " UNION ALL ".join(f"SELECT {item} AS item_id FROM published.serving.{table}" for table, (_, items) in LISTS.items() for item in items)
+    connection.execute(f"CREATE TEMP TABLE hidden AS SELECT item_id FROM ({taken_off}) ANTI JOIN ({shown}) USING (item_id)")
     expires_at = literal(publication.expires_at.strftime(MOMENT))
     fill(connection, "users", expires_at, [_users(span) for span in _spans(connection, "published.serving.recommendations", "user_id")])
     fill(connection, "items", expires_at, [_items(span) for span in _spans(connection, "dim_items", "item_id")])
@@ -124,7 +130,7 @@ def _items(span: str) -> str:
         WITH neighbours AS (
             SELECT item_id, list({similar} ORDER BY rank) AS similar_items FROM published.serving.similar_items WHERE {span} GROUP BY item_id
         )
-        SELECT item_id, title, is_available IS NOT FALSE AND is_blocked IS NOT TRUE AS available, coalesce(similar_items, []) AS similar_items
+        SELECT item_id, title, is_available IS NOT FALSE AND is_blocked IS NOT TRUE AND item_id NOT IN (FROM hidden) AS available, coalesce(similar_items, []) AS similar_items
         FROM (FROM dim_items WHERE {span}) LEFT JOIN neighbours USING (item_id)"""
 
 

@@ -14,7 +14,7 @@ from dawnlist.errors import CorruptedError, ExportError, MissingInputError, Publ
 from dawnlist.export import consumers, delta, documents, parts, shelf
 from dawnlist.export.contract import CONTRACT_VERSION, KINDS, MANIFEST, MOMENT, Change, Documents, Part, read_manifest, verify
 from dawnlist.files import make_folder, place_folder, write_json
-from dawnlist.lake import Snapshot
+from dawnlist.lake import Lake, Snapshot
 from dawnlist.serving import Publication, Store
 from dawnlist.settings import Export, Settings
 
@@ -69,7 +69,7 @@ def export(
         with connect(settings, scratch / "documents.duckdb") as connection:
             with store.published(connection) as publication:
                 _check_day(publication, run_date, store)
-                documents.build(connection, publication, night)
+                documents.build(connection, publication, night, Lake(settings.lake_dir).snapshot())
                 firings = documents.firings(connection, night)
             run = _Run(publication, run_id, attempt, created_at, _totals(connection), firings)
             sequence, is_new = _full(connection, root, run, settings.export, accept_churn=accept_churn)
