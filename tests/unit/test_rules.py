@@ -94,8 +94,9 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
 def test_the_shipped_file_has_no_rules_and_its_example_is_one() -> None:
     path = PROJECT / "config" / "rules.yml"
     assert rules.read(path) == rules.Rules()
-    lines = [line[2:] for line in path.read_text().splitlines() if line.startswith(("# rules:", "#   "))]
-    assert [rule.id for rule in rules.Rules.model_validate(yaml.safe_load("\n".join(lines))).rules] == ["spring-tea"]
+    lines = [line[2:] for line in path.read_text().splitlines() if line.startswith(("# rules:", "# triggers:", "#   "))]
+    example = rules.Rules.model_validate(yaml.safe_load("\n".join(lines)))
+    assert [entry.id for entry in (*example.rules, *example.triggers)] == ["spring-tea", "win-back"]
 
 
 def test_the_examples_of_the_document_are_rules(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Triggers: in whom a condition has held for long enough, how click-through is counted, and when it has fallen."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,11 @@ from dawnlist.columns import EVENTS
 from dawnlist.lake import Lake
 from dawnlist.rules import Condition, Rules, Trigger
 from dawnlist.settings import Settings
+from dawnlist.stages import trigger as trigger_stage
+from dawnlist.stages.base import Night
 from dawnlist.triggers import Clicks
+from models import aliases, frame, registry
+from models.aliases import Aliases, Decision
 from tests import nights
 from tests.nights import ANN, ANNS_PHONE, BOB, EVE, RUN_DATE
 
@@ -185,3 +190,88 @@ def test_a_fall_is_as_great_as_asked_and_no_chance(day: Clicks, before: Clicks, 
 def test_the_number_of_impressions_that_it_takes_is_the_triggers() -> None:
     condition = Condition(metric="click_through", falls_by=0.1, min_impressions=100)
     assert triggers.fall(condition, Clicks(100, 0), Clicks(700, 350)).holds is True
+
+
+FELL = """
+triggers:
+  - {id: fell, when: {metric: click_through, falls_by: 0.1, min_impressions: 5}, then: {model: previous, pause_days: 3}}
+"""
+LISTED = [(who, item) for who in (ANN, BOB) for item in nights.LISTS[who]]  # five pairs of a person with consent and an item
+
+
+@pytest.fixture
+def versions(settings: Settings) -> list[str]:
+    """Two versions; the second took the place of the first a day before the run date."""
+    metadata = {"weights": dict(frame.EQUAL_WEIGHTS), "features": list(frame.FEATURES)}
+    first, second = (registry.save(settings.models_dir, RUN_DATE - back * DAY, {}, metadata) for back in (9, 1))
+    decisions = [(RUN_DATE - 9 * DAY, first, None), (RUN_DATE - DAY, second, first)]
+    known = Aliases(tuple(Decision(str(day), "run", aliases.PROMOTED, aliases.TRAINING, version, before, version, "") for day, version, before in decisions))
+    aliases.update(settings.models_dir, lambda _: known)
+    return [first, second]
+
+
+def judged(settings: Settings, tmp_path: Path, run_date: date = RUN_DATE) -> tuple[list[str], list[Any], list[Any]]:
+    """The notes, firings and records of the triggers on the site in a night."""
+    (tmp_path / "rules.yml").write_text(FELL)
+    night = Night.open(settings, run_date, run_id="test")
+    with duck.connect(settings) as connection:
+        connection.execute("CREATE TABLE clusters (person_id VARCHAR)")
+        notes = trigger_stage.judge(connection, settings.with_(rules_file=tmp_path / "rules.yml"), night, run_id="test")
+        return notes, connection.execute(f"FROM {triggers.FIRINGS}").fetchall(), connection.execute(f"FROM {triggers.NIGHTS}").fetchall()
+
+
+def clicked_until_it_fell(settings: Settings, version: str, *, until: date = RUN_DATE) -> None:
+    """In the 7 days before the run date all that was shown was clicked, from then on nothing. The lists are of `version`."""
+    lists = [(*row[:8], version) for row in nights.tables()["recommendations"][1]]
+    nights.write(settings, RUN_DATE - 8 * DAY, recommendations=lists)
+    for back in range(-(until - RUN_DATE).days, 8):
+        events = [(who, item, "impression", 9) for who, item in LISTED] + [(who, item, "click", 10) for who, item in LISTED if back > 0]
+        happened(settings, RUN_DATE - back * DAY, *events)
+
+
+def test_a_fall_takes_the_champion_back_once_and_says_why(settings: Settings, versions: list[str], tmp_path: Path) -> None:
+    first, second = versions
+    clicked_until_it_fell(settings, second)
+    for _ in range(2):  # the night again does the same
+        notes, firings, records = judged(settings, tmp_path)
+        why = "0.00% of 5 shown items were clicked, 100.00% of 35 in the 7 days before"
+        done = f"{first} is champion again instead of {second}"
+        assert notes == [f"trigger fell: {why}: {done}"]
+        assert firings == [(RUN_DATE, "fell", "site", None, 0.0, 0.9, "click_through falls by 10%", done)]
+        assert records == [(RUN_DATE, "fell", "site", "click_through falls by 10%", 1, 1, 1, 0.0, 1.0, f"{why}: {done}")]
+        known = aliases.read(settings.models_dir)
+        assert [known.champion_of(RUN_DATE - DAY), known.champion_of(RUN_DATE)] == [second, first]
+        assert [(one.by, one.action, one.reason) for one in known.history[2:]] == [("trigger", "rolled back", f"trigger fell: {why}")]
+        assert known.is_rejected(second)
+
+
+def test_it_does_not_go_back_again_within_its_pause(settings: Settings, versions: list[str], tmp_path: Path) -> None:
+    first, second = versions
+    clicked_until_it_fell(settings, second, until=RUN_DATE + 3 * DAY)
+    judged(settings, tmp_path)
+    aliases.update(settings.models_dir, lambda known: aliases.promoted(known, second, RUN_DATE, run_id="by hand", reason="again"))
+    for later in (1, 2):
+        _, firings, [record] = judged(settings, tmp_path, RUN_DATE + later * DAY)
+        assert (firings, record[5:7]) == ([], (1, 0))
+        assert record[-1].endswith(f"a trigger went back on {RUN_DATE}, and none does again within 3 days")
+    assert aliases.read(settings.models_dir).champion == second
+    assert judged(settings, tmp_path, RUN_DATE + 3 * DAY)[1][0][-1] == f"{first} is champion again instead of {second}"
+
+
+def test_lists_of_another_version_take_nobody_back(settings: Settings, versions: list[str], tmp_path: Path) -> None:
+    clicked_until_it_fell(settings, versions[0])
+    _, firings, [record] = judged(settings, tmp_path)
+    assert (firings, record[4:7]) == ([], (0, 0, 0))
+    assert "cannot be judged: 0 listed items were shown on the run date" in record[-1]
+
+
+def test_the_first_champion_stays_and_one_that_cannot_serve_does_not_come_back(settings: Settings, versions: list[str], tmp_path: Path) -> None:
+    first, second = versions
+    clicked_until_it_fell(settings, second)
+    (settings.models_dir / first / "metadata.json").unlink()
+    _, firings, [record] = judged(settings, tmp_path)
+    assert (firings, record[-1].rpartition(": ")[0].endswith(f"{first}, the champion before, cannot serve")) == ([], True)
+    aliases.update(settings.models_dir, lambda known: Aliases(known.history[1:]))
+    aliases.update(settings.models_dir, lambda known: Aliases((replace(known.history[0], before=None),)))
+    assert judged(settings, tmp_path)[2][0][-1].endswith("there is no champion before this one to go back to")
+    assert aliases.read(settings.models_dir).champion == second
