@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import fsspec
 from moto.server import ThreadedMotoServer
 
 
@@ -22,6 +23,8 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 @contextmanager
 def s3_serving() -> Iterator[dict[str, str]]:
     """An S3 server on this machine, until the block ends: the environment variables by which it is reached."""
+    s3 = fsspec.get_filesystem_class("s3")
+    s3.clear_instance_cache()  # an instance keeps to the server that it has found first
     running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     yield {
@@ -31,3 +34,4 @@ def s3_serving() -> Iterator[dict[str, str]]:
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     running.stop()
+    s3.clear_instance_cache()

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from dawnlist import triggers
 from dawnlist.errors import MissingInputError
 from dawnlist.report.document import Bar, Cell, Flag, Heat, Table
 from dawnlist.report.known import Known
@@ -70,10 +71,10 @@ def segments(known: Known) -> Table:
     return Table("Segments", columns, shown, "This is the first night." if is_first else "")
 
 
-def triggers(known: Known) -> Table:
+def firings(known: Known) -> Table:
     """What the triggers of the rules file came to."""
     rows = known.rows(f"""
-        SELECT trigger, condition, kind, n_judged, n_held, n_fired, note FROM {known.of_night("trigger_nights", stage="segment")}
+        SELECT trigger, condition, kind, n_judged, n_held, n_fired, note FROM {triggers.relation(known.lake, until=known.run_date)}
         WHERE run_date = {known.day} ORDER BY trigger
     """)
     if not rows:

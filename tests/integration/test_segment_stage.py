@@ -64,7 +64,7 @@ def test_everybody_with_consent_gets_a_segment(spark: "SparkSession", settings: 
     result = segment.run(settings, Interval.day(RUN_DATE), run_id="test")
     people = _rows(settings, night, "user_segments", "person_id, segment")
     assert people == [(f"person{n}", 0 if n < 6 else 1 if n < 9 else -1) for n in range(10)]
-    assert (result.rows_in, result.rows_out, result.counts) == (10, 10, {"n_segments": 2, "n_new": 1})
+    assert (result.rows_in, result.rows_out, result.counts) == (10, 10, {"n_segments": 2, "n_new": 1, "n_fired": 0})
     profiles = _rows(settings, night, "segment_profiles", "segment, n_users, segment_label, n_events_28d, monetary")
     assert [row[:2] for row in profiles] == [(-1, 1), (0, 6), (1, 3)]
     assert profiles[0][2:] == ("new", None, None)

@@ -130,7 +130,7 @@ def test_parts_are_bounded_and_the_manifest_counts_them(settings: Settings) -> N
     assert {
         name: manifest[name] for name in ("contract_version", "kind", "sequence", "run_date", "run_id", "attempt", "created_at", "expires_at", "model_version")
     } == {
-        "contract_version": "1.2",
+        "contract_version": "1.3",
         "kind": "full",
         "sequence": 1,
         "run_date": "2026-11-20",
@@ -366,7 +366,7 @@ def test_an_item_on_a_list_is_available_whatever_came_in_since(settings: Setting
     export_night(settings)
     say(settings, items=[item("pen", is_blocked=True)])
     publishing.suppress_published(settings, run_id="out", moment=MORNING)
-    say(settings, items=[item("mug", is_blocked=True)])  # it landed late: the suppression did not know
+    say(settings, items=[item("pen", is_blocked=True), item("mug", is_blocked=True)])  # it landed late: the suppression did not know
     export_stage.run(settings, Interval.day(RUN_DATE), run_id="run-2", created_at=MORNING)
     found = {document["item_id"]: document["available"] for document in documents(settings, "items-*.jsonl")}
     assert (found["mug"], found["pen"]) == (True, False)
