@@ -16,6 +16,8 @@ from typing import Any
 from dawnlist.errors import DawnlistError, DeliveryError, LandingError, LandingStoreError, SettingsError
 
 READ_BYTES = 8 << 20
+# File systems with folders, which have to be made. Elsewhere there are none, and to make one could make a bucket of a misspelt name.
+FOLDERED = {"file", "local", "sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs"}
 # What file systems call the things by which a changed file is known.
 MARKS = {"size", "etag", "md5", "md5hash", "generation", "mtime", "lastmodified", "last_modified", "updated", "created"}
 
@@ -86,7 +88,9 @@ class Target:
     def put(self, source: Path, name: str) -> None:
         """Copy the file `source` to `name`."""
         place = f"{self.root}/{name}"
-        self.system.makedirs(place.rpartition("/")[0], exist_ok=True)
+        protocols = self.system.protocol
+        if FOLDERED & set([protocols] if isinstance(protocols, str) else protocols):
+            self.system.makedirs(place.rpartition("/")[0], exist_ok=True)
         self.system.put_file(str(source), place)
 
     def write(self, name: str, content: bytes) -> None:

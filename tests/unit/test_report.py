@@ -271,7 +271,7 @@ def test_the_command_says_where_the_page_is(own: Settings) -> None:
     said = CliRunner().invoke(app, ["report", "--home", str(own.home)])
     assert said.exit_code == 0, said.output
     assert said.output.splitlines()[-1] == str(own.reports_dir / str(RUN_DATE) / "index.html")
-    assert f"report {RUN_DATE}: 25 rows in, 25 out" in said.output
+    assert f"report {RUN_DATE}: 26 rows in, 26 out" in said.output
 
 
 @hypothesis_settings(deadline=None)
