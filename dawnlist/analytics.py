@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from dawnlist import customer_value
+from dawnlist import customer_value, triggers
 from dawnlist.columns import LAKE_TABLES, SERVING_TABLES
 from dawnlist.duck import connect, identifier, literal, path_list, replace_database, scan
 from dawnlist.files import make_folder
@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     import duckdb
 
 MART_PREFIXES: Final = ("dim_", "fct_", "feat_")
-MART_TABLES: Final = ("user_segments", "segment_profiles", "segment_nights", customer_value.MODELS, outcomes.TABLE)  # made beside dbt
+MART_TABLES: Final = (
+    "user_segments",
+    "segment_profiles",
+    "segment_nights",
+    customer_value.MODELS,
+    outcomes.TABLE,
+    triggers.FIRINGS,
+    triggers.NIGHTS,
+)  # made beside dbt
 RECORDS: Final = ("gate_results", "source_scores", "ledger", "quarantine", "identity_history", "identity_cuts", "identity_corrections")  # of the lake
 READ_ONLY: Final = 0o444
 STAGE_RUNS: Final = {
@@ -45,7 +53,7 @@ COMMENTS: Final = {
     "serving.recommendations": "The published lists. One row per user_id and rank (1 = best).",
     "serving.similar_items": "Items like an item. One row per item_id and rank (1 = most similar).",
     "serving.popular_items": "Lists for who has none of their own. One row per scope, scope_value ('' for global) and rank.",
-    "serving.user_segments": "What people with consent are: clusters, RFM segments, segments by rules, engagement, tags. One row per user_id, kind and segment.",
+    "serving.user_segments": "What people with consent are: clusters, RFM segments, segments by rules, engagement, tags, triggers. One row per user_id, kind and segment.",
     "serving.user_aliases": "Every known id and the user_id whose list it gets. One row per alias_id.",
     "serving.publications": "The history of what was published. One row per sequence, the last one is what readers see.",
     "operations.gate_results": "Verdicts of the quality gates. One row per run_id, suite, source, expectation and column_name.",
@@ -60,8 +68,10 @@ COMMENTS: Final = {
     "marts.segment_profiles": "One row per segment: size, label, a sentence with figures, and the mean of each feature.",
     f"marts.{outcomes.TABLE}": "Who will buy, and who will not come back, within the label window: calibrated probabilities, NULL where no model can say. One row per "
     "person_id with consent and feature_date; docs/models.md.",
+    f"marts.{triggers.FIRINGS}": "The triggers of the rules file that fired in the night. One row per rule and person_id (NULL for a trigger on the site); docs/policies.md.",
+    f"marts.{triggers.NIGHTS}": "What every trigger came to, night by night: judged, held, fired, and why not. One row per run_date and trigger.",
     "marts.segment_nights": "How good and how stable the clusters were. One row per run_date.",
-    "marts.dim_user_segments": "What a person was, from night to night. One row per person_id, kind (cluster, rfm, segment, engagement, tag), segment and "
+    "marts.dim_user_segments": "What a person was, from night to night. One row per person_id, kind (cluster, rfm, segment, engagement, tag, trigger), segment and "
     "valid_from; half-open: valid_to is the first night that did not say so any more, NULL for what is_current.",
 }
 

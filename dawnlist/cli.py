@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from dawnlist import __version__, export_commands, model_commands, publication_commands
+from dawnlist import __version__, export_commands, model_commands, publication_commands, status_command
 from dawnlist.cli_evaluate import evaluate
 from dawnlist.cli_tune import tune
 from dawnlist.command_line import AsJson, Home, print_rows
@@ -37,6 +37,7 @@ app = typer.Typer(
 sources_app = typer.Typer(help="The sources that events come from: one YAML file each in config/sources.", no_args_is_help=True)
 app.command()(evaluate)
 app.command()(tune)
+app.command()(status_command.status)
 for _command in (publication_commands.publications, publication_commands.rollback, publication_commands.suppress):
     app.command(rich_help_panel="What is published")(_command)
 app.add_typer(export_commands.app, name="export", rich_help_panel="Stages of a night")
@@ -49,7 +50,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(landing_app, name="landing")
 identity_app = typer.Typer(help="Which ids are one person, and which are not: docs/identity.md.", no_args_is_help=True)
 app.add_typer(identity_app, name="identity")
-rules_app = typer.Typer(help="Pins, boosts, exclusions and restrictions: docs/policies.md.", no_args_is_help=True)
+rules_app = typer.Typer(help="Pins, boosts, exclusions, restrictions and triggers: docs/policies.md.", no_args_is_help=True)
 app.add_typer(rules_app, name="rules")
 app.add_typer(model_commands.app, name="models")
 
@@ -611,15 +612,17 @@ def _printable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @rules_app.command("check")
 def rules_check(file: Annotated[Path | None, typer.Argument(help="a rules file; default: that of the settings")] = None) -> None:
-    """Every mistake of a rules file with its line; without one, what each rule does."""
+    """Every mistake of a rules file with its line; without one, what each rule and trigger does."""
     from dawnlist import rules
 
     found = rules.load(load()) if file is None else rules.read(file)
-    if not found:
+    if not found.rules and not found.triggers:
         typer.echo("There are no rules.")
-        return
-    shown = [rule.model_dump(mode="json", exclude_none=True) for rule in found]
-    _show_rows([{name: _words(rule.get(name)) for name in rules.Rule.model_fields if any(name in other for other in shown)} for rule in shown], as_json=False)
+    for entries in (found.rules, found.triggers):
+        shown = [entry.model_dump(mode="json", exclude_none=True) for entry in entries]
+        if shown:
+            names = [name for name in type(entries[0]).model_fields if any(name in other for other in shown)]
+            _show_rows([{name: _words(one.get(name)) for name in names} for one in shown], as_json=False)
 
 
 def _words(value: Any) -> str:

@@ -267,9 +267,9 @@ SERVING_POPULAR_ITEMS: Final = {
 # Of people with consent alone.
 SERVING_USER_SEGMENTS: Final = {
     "user_id": "VARCHAR",
-    "kind": "VARCHAR",  # cluster, rfm, segment, engagement or tag
-    "segment": "VARCHAR",  # number of the cluster, else the name
-    "segment_label": "VARCHAR",
+    "kind": "VARCHAR",  # cluster, rfm, segment, engagement, tag or trigger
+    "segment": "VARCHAR",  # number of the cluster, id of the trigger, else the name
+    "segment_label": "VARCHAR",  # of a trigger: its tag
     "run_id": "VARCHAR",
     "published_at": "TIMESTAMP",
     "expires_at": "TIMESTAMP",

@@ -161,4 +161,10 @@ class RefusedDocumentsError(DeliveryError):
     is_retryable = False
 
 
+class DifferenceError(DawnlistError):
+    """A CMS shows something else than the newest bundle, and nobody has asked for a repair."""
+
+    exit_code = 24
+
+
 INTERRUPTED_EXIT_CODE = 130

@@ -60,7 +60,7 @@ def reconcile(
     repair: Annotated[bool, typer.Option("--repair", help="send what differs")] = False,
     home: Home = None,
 ) -> None:
-    """Ask the CMS at delivery.to what it has, and compare it with the newest bundle: documents missing, surplus and differing."""
+    """Ask the CMS at delivery.to what it has, and compare it with the newest bundle: documents missing, surplus and differing. Exit code 24 where some do, and are not repaired."""
     from dawnlist.export import reconcile
 
     settings = settings_of(home)

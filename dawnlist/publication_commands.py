@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,24 +14,9 @@ if TYPE_CHECKING:
 
 def publications(as_json: AsJson = False, home: Home = None) -> None:
     """List what was published, oldest first, and which of it `rollback` can bring back."""
-    from dawnlist.publishing import archive
-    from dawnlist.serving import open_store
+    from dawnlist.publishing import listed
 
-    settings = settings_of(home)
-    kept = set(archive(settings).sequences())
-    rows: list[dict[str, Any]] = [
-        {
-            "sequence": one.sequence,
-            "run_date": str(one.run_date),
-            "kind": one.kind if one.of_sequence is None else f"{one.kind} of {one.of_sequence}",
-            "published_at": str(one.published_at),
-            "expires_at": str(one.expires_at),
-            "users": one.n_users,
-            "model_version": one.model_version,
-            "kept": one.sequence in kept,
-        }
-        for one in open_store(settings).publications()
-    ]
+    rows = listed(settings_of(home))
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     elif rows:

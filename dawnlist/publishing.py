@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dawnlist import analytics, duck
 from dawnlist.errors import MissingInputError, PublicationError
@@ -41,8 +41,8 @@ class Publisher:
         """The publications that can be brought back."""
         return archive(self.settings)
 
-    def publish(self, fill: "Callable[[duckdb.DuckDBPyConnection], Publication | None]", *, run_id: str) -> Publication | None:
-        """Swap in what `fill` puts into schema `serving` of an empty database; None where it says that there is nothing to publish."""
+    def publish(self, fill: "Callable[[duckdb.DuckDBPyConnection], Publication]", *, run_id: str) -> Publication:
+        """Swap in what `fill` puts into schema `serving` of an empty database. Where `fill` raises, nothing is changed."""
         folder = self.settings.serving_file.parent
         for leftover in folder.glob(".serving-*"):  # of a run that was killed: this run holds the lock
             leftover.unlink()
@@ -50,15 +50,31 @@ class Publisher:
         try:
             with duck.connect(self.settings, prepared) as connection:
                 publication = fill(connection)
-                if publication is not None:
-                    self.archive.keep(connection, publication)
-            if publication is not None:
-                self.store.replace(prepared, publication)
-                self.archive.prune(self.settings.serving.keep_publications)
+                self.archive.keep(connection, publication)
+            self.store.replace(prepared, publication)
+            self.archive.prune(self.settings.serving.keep_publications)
         finally:
             for path in (prepared, prepared.with_name(f"{prepared.name}.wal")):
                 path.unlink(missing_ok=True)
         return publication
+
+
+def listed(settings: Settings) -> list[dict[str, Any]]:
+    """What was published, oldest first, as rows of JSON values; `kept`: whether a rollback can bring it back."""
+    kept = set(archive(settings).sequences())
+    return [
+        {
+            "sequence": one.sequence,
+            "run_date": str(one.run_date),
+            "kind": one.kind if one.of_sequence is None else f"{one.kind} of {one.of_sequence}",
+            "published_at": str(one.published_at),
+            "expires_at": str(one.expires_at),
+            "users": one.n_users,
+            "model_version": one.model_version,
+            "kept": one.sequence in kept,
+        }
+        for one in open_store(settings).publications()
+    ]
 
 
 def archive(settings: Settings) -> Archive:
@@ -85,9 +101,7 @@ def rollback(settings: Settings, *, to: int | None, run_id: str, moment: datetim
         sequence = _before(current) if to is None else to
         if sequence not in {one.sequence for one in current.history}:
             raise MissingInputError(f"There is no publication {sequence}: `dawnlist publications` lists them.")
-        made = _again(current, sequence, ROLLBACK, run_id=run_id, moment=moment)
-        assert made is not None
-        return made
+        return _again(current, sequence, ROLLBACK, run_id=run_id, moment=moment)
 
 
 def suppress_published(settings: Settings, *, run_id: str, moment: datetime) -> tuple[Publication, Suppressed] | None:
@@ -95,17 +109,24 @@ def suppress_published(settings: Settings, *, run_id: str, moment: datetime) -> 
     with publisher(settings) as current:
         if not current.history:
             return None
-        return _again(current, current.history[-1].sequence, SUPPRESSION, run_id=run_id, moment=moment)
+        try:
+            return _again(current, current.history[-1].sequence, SUPPRESSION, run_id=run_id, moment=moment)
+        except _UnchangedError:
+            return None
 
 
-def _again(current: Publisher, sequence: int, kind: str, *, run_id: str, moment: datetime) -> tuple[Publication, Suppressed] | None:
+class _UnchangedError(Exception):
+    """What is published shows nobody and nothing that has to go."""
+
+
+def _again(current: Publisher, sequence: int, kind: str, *, run_id: str, moment: datetime) -> tuple[Publication, Suppressed]:
     found: list[Suppressed] = []
 
-    def fill(connection: "duckdb.DuckDBPyConnection") -> Publication | None:
+    def fill(connection: "duckdb.DuckDBPyConnection") -> Publication:
         before = current.archive.restore(connection, sequence)
         found.append(suppress(connection, Lake(current.settings.lake_dir).snapshot(), moment=moment))
         if kind == SUPPRESSION and not found[-1]:
-            return None
+            raise _UnchangedError
         tables.stamp(connection, run_id=run_id, published_at=moment)
         made = tables.described(
             connection, run_date=before.run_date, sequence=current.next_sequence, run_id=run_id, published_at=moment, expires_at=before.expires_at
@@ -113,8 +134,6 @@ def _again(current: Publisher, sequence: int, kind: str, *, run_id: str, moment:
         return replace(made, kind=kind, of_sequence=sequence)
 
     publication = current.publish(fill, run_id=run_id)
-    if publication is None:
-        return None
     analytics.renew_serving(current.settings, current.store, publication)
     return publication, found[-1]
 

@@ -1,4 +1,4 @@
-"""Files behind a URL such as s3://bucket/prefix, listed and copied by fsspec.
+"""Files behind a URL such as s3://bucket/prefix, listed, copied and written by fsspec: the one place that opens one.
 
 Which file systems there are, and where each finds its credentials, is fsspec's: https://filesystem-spec.readthedocs.io. S3 needs the
 package s3fs and reads the AWS_ variables and files of the environment; AWS_ENDPOINT_URL names a store that is not Amazon's.
@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dawnlist.errors import LandingError, LandingStoreError
+from dawnlist.errors import DawnlistError, DeliveryError, LandingError, LandingStoreError, SettingsError
 
 READ_BYTES = 8 << 20
+# File systems with folders, which have to be made. Elsewhere there are none, and to make one could make a bucket of a misspelt name.
+FOLDERED = {"file", "local", "sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs"}
 # What file systems call the things by which a changed file is known.
 MARKS = {"size", "etag", "md5", "md5hash", "generation", "mtime", "lastmodified", "last_modified", "updated", "created"}
 
@@ -69,6 +71,51 @@ def copy(file: RemoteFile, target: Path) -> str:
     if file.size is not None and n_bytes != file.size:
         raise LandingStoreError(f"{file.url} changed while it was read. Run this again.")
     return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Target:
+    """A folder that files are written to: a path, or behind a URL. Open it with `target`."""
+
+    system: Any
+    root: str
+
+    def has(self, name: str, size: int) -> bool:
+        """Whether the file `name` is there with `size` bytes: one that was cut short has another size."""
+        place = f"{self.root}/{name}"
+        return bool(self.system.exists(place)) and self.system.size(place) == size
+
+    def put(self, source: Path, name: str) -> None:
+        """Copy the file `source` to `name`."""
+        place = f"{self.root}/{name}"
+        protocols = self.system.protocol
+        if FOLDERED & set([protocols] if isinstance(protocols, str) else protocols):
+            self.system.makedirs(place.rpartition("/")[0], exist_ok=True)
+        self.system.put_file(str(source), place)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write `content` to the file `name`."""
+        with self.system.open(f"{self.root}/{name}", "wb") as stream:
+            stream.write(content)
+
+
+@contextmanager
+def target(url: str) -> Iterator[Target]:
+    """The folder behind `url`, to write to. Raises SettingsError for a URL that cannot be written to here, and DeliveryError when the other side cannot be reached or refuses."""
+    try:
+        yield Target(*_opened(url))
+    except ImportError as error:
+        raise SettingsError(
+            f"{url} needs a Python package that is not installed: {error.name or error}. For s3:// install s3fs, for sftp:// paramiko."
+        ) from error
+    except ValueError as error:
+        raise SettingsError(f"delivery.to = {url} is no URL that files can be written to.") from error
+    except DawnlistError:
+        raise
+    except Exception as error:  # a store's own errors are of many kinds, and their text may hold credentials
+        raise DeliveryError(
+            f"{url} cannot be written ({type(error).__name__}). Check it and the credentials in the environment; then run this again."
+        ) from error
 
 
 def _opened(url: str) -> tuple[Any, str]:

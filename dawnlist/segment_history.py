@@ -24,8 +24,8 @@ WAIT_SECONDS: Final = 120
 USER_SEGMENTS: Final = {
     "run_date": "DATE",
     "person_id": "VARCHAR",
-    "kind": "VARCHAR",  # cluster, rfm, segment, engagement or tag
-    "segment": "VARCHAR",  # number of the cluster, else the name
+    "kind": "VARCHAR",  # cluster, rfm, segment, engagement, tag or trigger
+    "segment": "VARCHAR",  # number of the cluster, id of the trigger, else the name
     "segment_label": "VARCHAR",
 }
 SEGMENT_CENTRES: Final = {
@@ -149,8 +149,8 @@ def ranges(lake: Snapshot, *, run_date: date) -> str:
     """
 
 
-def states(*, run_date: date, clusters: str, rfm: str, labels: str) -> str:
-    """SQL of a night's partition of user_segments, of three FROM items: user_segments of the night, feat_user_rfm, feat_user_labels.
+def states(*, run_date: date, clusters: str, rfm: str, labels: str, firings: str) -> str:
+    """SQL of a night's partition of user_segments, of four FROM items: user_segments of the night, feat_user_rfm, feat_user_labels, rule_firings.
 
     `clusters` has the persons with consent; of the others nothing is said.
     """
@@ -160,5 +160,6 @@ def states(*, run_date: date, clusters: str, rfm: str, labels: str) -> str:
             SELECT person_id, 'cluster' AS kind, segment::VARCHAR AS segment, segment_label FROM {clusters}
             UNION ALL SELECT person_id, 'rfm', rfm_segment, rfm_segment FROM {rfm} WHERE feature_date = {day}
             UNION ALL SELECT person_id, kind, label, label FROM {labels} WHERE feature_date = {day}
+            UNION ALL SELECT person_id, 'trigger', rule, outcome FROM {firings} WHERE kind = 'person'
         ) AS said SEMI JOIN {clusters} AS consenting USING (person_id) ORDER BY person_id, kind, segment
     """

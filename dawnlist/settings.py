@@ -386,7 +386,7 @@ class Settings(BaseSettings):
         None, description="where files land: a folder or a URL (s3://bucket/folder), or its subfolder of the source's name; default: <home>/landing/<source>"
     )
     sources_dir: Path = Field(PROJECT / "config" / "sources", description="one YAML file per source")
-    rules_file: Path = Field(PROJECT / "config" / "rules.yml", description="pins, boosts, exclusions and restrictions; docs/policies.md")
+    rules_file: Path = Field(PROJECT / "config" / "rules.yml", description="pins, boosts, exclusions, restrictions and triggers; docs/policies.md")
     seed: int = Field(20_170_310, ge=0, description="seed of everything that is random")
     site: Site = Site()
     privacy: Privacy = Privacy()

@@ -21,15 +21,15 @@ MANIFEST: Final = "aliases.json"
 LOCK: Final = ".registry.lock"
 WAIT_SECONDS: Final = 60
 PROMOTED, KEPT, ROLLED_BACK = "promoted", "kept", "rolled back"
-TRAINING, OPERATOR = "training", "operator"
+TRAINING, OPERATOR, TRIGGER = "training", "operator", "trigger"
 
 
 @dataclass(frozen=True)
 class Decision:
     """One decision on the champion. `run_date`: from that night on it holds; `version`: what was decided about; `before` and `after`: the champion.
 
-    `action` is PROMOTED (after = version), KEPT (after = before: the challenger was not promoted) or ROLLED_BACK; `by` is TRAINING or
-    OPERATOR; `checks` are the figures that a training decided by.
+    `action` is PROMOTED (after = version), KEPT (after = before: the challenger was not promoted) or ROLLED_BACK; `by` is TRAINING,
+    OPERATOR or TRIGGER (of the rules file); `checks` are the figures that a training decided by.
     """
 
     run_date: str
@@ -71,14 +71,23 @@ class Aliases:
         last = self._last([one for one in self._until(run_date) if one.by != TRAINING or one.run_date < run_date.isoformat()])
         return None if last is None else last.after
 
+    def evening_of(self, run_date: date) -> "Aliases":
+        """What held when the night of `run_date` began: without what its own training and triggers decided."""
+        return Aliases(tuple(one for one in self._until(run_date) if one.by == OPERATOR or one.run_date < run_date.isoformat()))
+
+    def last_fall_back(self) -> date | None:
+        """The run date of the newest night in which a trigger took the champion back."""
+        days = [one.run_date for one in self.history if one.by == TRIGGER]
+        return date.fromisoformat(max(days)) if days else None
+
     def last_training(self, before: date) -> date | None:
         """The run date of the newest training of a night before `before`."""
         days = [one.run_date for one in self.history if one.by == TRAINING and one.run_date < before.isoformat()]
         return date.fromisoformat(max(days)) if days else None
 
     def is_rejected(self, version: str) -> bool:
-        """Whether somebody rolled this version back and nobody has promoted it by hand since: trainings do not promote it again."""
-        said = [one for one in self.history if one.by == OPERATOR and version in (one.before, one.after)]
+        """Whether somebody, or a trigger, rolled this version back and nobody has promoted it by hand since: trainings do not promote it again."""
+        said = [one for one in self.history if one.by != TRAINING and version in (one.before, one.after)]
         return bool(said) and said[-1].action == ROLLED_BACK and said[-1].before == version
 
     def decision_of(self, run_date: date) -> Decision:
@@ -99,9 +108,9 @@ class Aliases:
         return date.fromisoformat(max(one.run_date for one in self.history)) if self.history else None
 
     def with_(self, decision: Decision) -> "Aliases":
-        """With one decision more. The same training of the same night again adds none."""
-        if decision.by == TRAINING:
-            same_night = [one for one in self.history if one.run_date == decision.run_date]
+        """With one decision more. The same training, or trigger, of the same night again adds none."""
+        if decision.by != OPERATOR:
+            same_night = [one for one in self.history if one.run_date == decision.run_date and (decision.by == TRAINING or one.by == TRIGGER)]
             if same_night and replace(same_night[-1], run_id=decision.run_id) == decision:
                 return self
         return Aliases((*self.history, decision), self.requests)

@@ -59,7 +59,11 @@ def _land(settings: Settings) -> None:
             lake.write(connection, "events", f"SELECT i AS event_id, DATE '{day}' AS event_date FROM range({n}) AS rows(i)", partition=day)
             for day, n in ((BEFORE, 4), (RUN_DATE, 6))
         ]
-    lake.commit({"events": [file for file in files if file]}, run_id="load")
+        judged = f"""
+            SELECT DATE '{RUN_DATE}' AS run_date, 'away' AS trigger, 'person' AS kind, 'recency_days above 30' AS condition, 2 AS n_judged, 1 AS n_held, 1 AS n_fired,
+                NULL::DOUBLE AS value, NULL::DOUBLE AS value_before, 'tag win_back' AS note"""
+        triggers = lake.write(connection, "trigger_nights", judged, partition=RUN_DATE)
+    lake.commit({"events": [file for file in files if file], "trigger_nights": [file for file in [triggers] if file]}, run_id="load")
     file = {"source": "store", "input": "events", "file_id": "f1", "file_name": "day.jsonl", "file_time": f"{RUN_DATE} 05:00:00", "batch_id": "b1"}
     counts = {"n_read": 10, "n_kept": 6, "n_quarantined": 2, "n_duplicates": 1, "n_ignored": 1}
     bad = {"source": "store", "input": "events", "file_id": "f1", "file_name": "day.jsonl", "field": "occurred_at", "reason": HOSTILE}

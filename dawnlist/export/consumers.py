@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from dawnlist.files import write_json
 
 FILE: Final = "consumers.json"
 DEFAULT: Final = "cms"
+LAST: Final = ".last.json"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -34,6 +36,32 @@ class Standing:
     acknowledged_at: str
     newest: int | None
     waiting: str | None
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """How the last delivery for a consumer went: when (UTC), where to, of which newest bundle, and what kept it (None: nothing)."""
+
+    at: str
+    to: str
+    sequence: int
+    error: str | None
+
+
+def deliveries(root: Path) -> Path:
+    """The folder of what is known of deliveries: <consumer>.json (how far, and what was refused) and <consumer>.last.json (how it went)."""
+    return root / "deliveries"
+
+
+def note_delivery(root: Path, name: str, delivered: Delivered) -> None:
+    """Keep how the last delivery went."""
+    write_json(deliveries(root) / f"{name}{LAST}", asdict(delivered))
+
+
+def last_deliveries(root: Path) -> dict[str, Delivered]:
+    """Name -> how the last delivery went, of every consumer that was delivered to, by name."""
+    found = sorted(deliveries(root).glob(f"*{LAST}"))
+    return {path.name.removesuffix(LAST): Delivered(**json.loads(path.read_text(encoding="utf-8"))) for path in found}
 
 
 def read(root: Path) -> dict[str, Consumer]:
@@ -71,12 +99,15 @@ def acknowledge(root: Path, name: str, sequence: int, *, at: datetime, went_back
 
 
 def forget(root: Path, name: str) -> None:
-    """Make no deltas for `name` any more. Call it while holding the export lock. Raises ExportError when there is no such consumer."""
+    """Make no deltas for `name` any more, and keep nothing of its deliveries, such as ids of documents that it refused. Call it while holding the export lock. Raises ExportError when there is no such consumer."""
     consumers = read(root)
     if name not in consumers:
         raise ExportError(f"There is no consumer {name}: `dawnlist export status` has all of them.")
     del consumers[name]
     _write(root, consumers)
+    for file in (f"{name}.json", f"{name}{LAST}"):
+        (deliveries(root) / file).unlink(missing_ok=True)
+    shutil.rmtree(deliveries(root) / name, ignore_errors=True)
 
 
 def status(root: Path) -> list[Standing]:

@@ -14,7 +14,7 @@ Documents = Literal["users", "items", "fallbacks"]
 Change = Literal["upsert", "delete"]
 Format = Literal["jsonl", "parquet", "csv"]
 
-CONTRACT_VERSION: Final = "1.2"
+CONTRACT_VERSION: Final = "1.3"
 KINDS: Final[tuple[Documents, ...]] = ("users", "items", "fallbacks")
 MANIFEST: Final = "manifest.json"
 MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from dawnlist import remote
 from dawnlist.duck import connect, literal
-from dawnlist.errors import BaseMissingError, DeliveryError, RefusedDocumentsError, SettingsError
+from dawnlist.errors import BaseMissingError, DawnlistError, RefusedDocumentsError, SettingsError
 from dawnlist.export import compare, consumers, post, presets, repair, shape, shelf
-from dawnlist.export.contract import KINDS, MANIFEST, read_manifest, verify
+from dawnlist.export.contract import KINDS, MANIFEST, MOMENT, read_manifest, verify
 from dawnlist.export.http import Client
 from dawnlist.export.presets import Preset
 from dawnlist.locks import exclusive
@@ -24,7 +25,7 @@ POINTER_FILE: Final = "latest.json"
 
 
 def deliver(settings: Settings, *, now: datetime, is_dry_run: bool = False) -> Iterator[str]:
-    """Deliver what waits, and say so in sentences. `now` (UTC) is when a CMS that took a bundle is noted to have it.
+    """Deliver what waits, say so in sentences, and note for `dawnlist status` how it went. `now` (UTC) is when a CMS that took a bundle is noted to have it.
 
     Raises SettingsError when `delivery.to` is missing or cannot be used, MissingInputError when there is no bundle, CorruptedError when it is
     damaged, and DeliveryError when the other side cannot be reached or refuses; the same call goes on where it stopped. When only some documents were
@@ -36,7 +37,19 @@ def deliver(settings: Settings, *, now: datetime, is_dry_run: bool = False) -> I
     shelf.latest(root)
     with exclusive(root / ".deliver.lock"):
         send = _by_http if urlsplit(settings.delivery.to).scheme in ("http", "https") else _as_files
-        yield from send(settings, root, now, is_dry_run=is_dry_run)
+        try:
+            yield from send(settings, root, now, is_dry_run=is_dry_run)
+        except DawnlistError as error:
+            _note(settings, root, now, error=str(error), is_dry_run=is_dry_run)
+            raise
+        _note(settings, root, now, error=None, is_dry_run=is_dry_run)
+
+
+def _note(settings: Settings, root: Path, now: datetime, *, error: str | None, is_dry_run: bool) -> None:
+    if not is_dry_run:
+        consumers.note_delivery(
+            root, settings.delivery.consumer, consumers.Delivered(now.strftime(MOMENT), str(settings.delivery.to), int(shelf.latest(root).name), error)
+        )
 
 
 def _by_http(settings: Settings, root: Path, now: datetime, *, is_dry_run: bool) -> Iterator[str]:
@@ -82,7 +95,7 @@ def by_shape(settings: Settings, folder: Path, preset: Preset, connection: "duck
 
 def by_repair(settings: Settings, full: Path, connection: "duckdb.DuckDBPyConnection", *, base_sequence: int) -> Generator[str, None, list[dict[str, Any]]]:
     """Send the delta of the table `chosen`, see `repair`. Returns what was refused."""
-    place, record = settings.exports_dir / "deliveries" / settings.delivery.consumer, _record(settings)
+    place, record = consumers.deliveries(settings.exports_dir) / settings.delivery.consumer, _record(settings)
     folder = repair.write(connection, full, place, base_sequence=base_sequence)
     sent = post.post(folder, settings.delivery, record.with_suffix(".repair.json"))
     sent.record.unlink()
@@ -123,44 +136,25 @@ def _again(settings: Settings, manifest: dict[str, Any], refused: list[dict[str,
 
 def _record(settings: Settings) -> Path:
     """The file that says how far a delivery got, and what was refused."""
-    return settings.exports_dir / "deliveries" / f"{settings.delivery.consumer}.json"
+    return consumers.deliveries(settings.exports_dir) / f"{settings.delivery.consumer}.json"
 
 
 def _as_files(settings: Settings, root: Path, _now: datetime, *, is_dry_run: bool) -> Iterator[str]:
     """The newest full bundle and its deltas, each with its manifest last, and then the pointer. What is there with the same size is not sent again."""
-    from fsspec.core import url_to_fs
-
     sequence, to = int(shelf.latest(root).name), str(settings.delivery.to)
-    try:
-        system, place = url_to_fs(to, use_listings_cache=False)
+    with remote.target(to) as target:
         for folder in sorted(root.glob(f"{sequence:06d}*")):
             verify(folder)
             if is_dry_run:
                 yield f"Would copy {folder.name} to {to}: {_counts(read_manifest(folder))}."
                 continue
-            names = [part["name"] for part in read_manifest(folder)["parts"]]
-            n_sent = sum(_put(system, folder / name, f"{place}/{folder.name}/{name}") for name in (*names, MANIFEST))
-            yield f"{to} has {folder.name}: {n_sent} of {len(names) + 1} files were sent now."
+            names = [*(part["name"] for part in read_manifest(folder)["parts"]), MANIFEST]
+            missing = [name for name in names if not target.has(f"{folder.name}/{name}", (folder / name).stat().st_size)]
+            for name in missing:
+                target.put(folder / name, f"{folder.name}/{name}")
+            yield f"{to} has {folder.name}: {len(missing)} of {len(names)} files were sent now."
         if not is_dry_run:
-            with system.open(f"{place}/{POINTER_FILE}", "wb") as stream:
-                stream.write(json.dumps({"sequence": sequence, "bundle": f"{sequence:06d}"}).encode())
-    except ImportError as error:
-        raise SettingsError(f"{to} needs a Python package that is not installed: {error.name or error}. For s3:// install s3fs.") from error
-    except ValueError as error:
-        raise SettingsError(f"delivery.to = {to} is no URL that files can be written to.") from error
-    except OSError as error:
-        raise DeliveryError(
-            f"{to} cannot be written ({type(error).__name__}). Check it and the credentials in the environment; then run this again."
-        ) from error
-
-
-def _put(system: Any, source: Path, target: str) -> bool:
-    """Whether the file had to be sent: the target lacked it, or had it in another size, as a transfer that was cut short leaves it."""
-    if system.exists(target) and system.size(target) == source.stat().st_size:
-        return False
-    system.makedirs(target.rpartition("/")[0], exist_ok=True)
-    system.put_file(str(source), target)
-    return True
+            target.write(POINTER_FILE, json.dumps({"sequence": sequence, "bundle": f"{sequence:06d}"}).encode())
 
 
 def _counts(manifest: dict[str, Any]) -> str:

@@ -5,10 +5,12 @@ Each has its columns as the contract names them, and beside them `id` (the key a
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dawnlist.duck import literal, scan
 from dawnlist.export.contract import MOMENT, Documents
+from dawnlist.serving import suppression
+from dawnlist.serving.base import LISTS, NIGHT
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,17 +47,31 @@ KIND: Final[dict[Documents, Kind]] = {
 }
 
 
-def build(connection: "duckdb.DuckDBPyConnection", publication: "Publication", night: "Snapshot") -> None:
+def build(connection: "duckdb.DuckDBPyConnection", publication: "Publication", night: "Snapshot", lake: "Snapshot") -> None:
     """Make the tables of all documents in `connection`, which has the publication as `published.serving`, and the view `hashes` of them all.
 
-    `night` has the items of the publication's run date. Segments are published of people with consent alone: nobody else has one, or tags.
+    `night` has the items of the publication's run date. What a rollback or a suppression took off the lists since, by the items of the `lake`, is not available either; an item that is on a
+    list is. Segments are published of people with consent alone: nobody else has one, or tags.
     """
     connection.execute(f"CREATE TEMP VIEW dim_items AS FROM {scan(night.require('dim_items', stage='transform'), _ITEMS)}")
+    taken_off = suppression.hidden(lake, publication.published_at) if publication.kind != NIGHT else "SELECT NULL::VARCHAR AS item_id WHERE false"
+    shown = " UNION ALL ".join(f"SELECT {item} AS item_id FROM published.serving.{table}" for table, (_, items) in LISTS.items() for item in items)
+    connection.execute(f"CREATE TEMP TABLE hidden AS SELECT item_id FROM ({taken_off}) ANTI JOIN ({shown}) USING (item_id)")
     expires_at = literal(publication.expires_at.strftime(MOMENT))
     fill(connection, "users", expires_at, [_users(span) for span in _spans(connection, "published.serving.recommendations", "user_id")])
     fill(connection, "items", expires_at, [_items(span) for span in _spans(connection, "dim_items", "item_id")])
     fill(connection, "fallbacks", expires_at, [_FALLBACKS])
     view(connection)
+
+
+def firings(connection: "duckdb.DuckDBPyConnection", night: "Snapshot") -> list[dict[str, Any]]:
+    """Which triggers fired, as the manifest lists them: those on persons as published, and those on the site as the `night` has them."""
+    site = scan(night.files("rule_firings"), {"rule": "VARCHAR", "kind": "VARCHAR"})
+    rows = connection.execute(f"""
+        SELECT segment, 'person', segment_label, count(*) FROM published.serving.user_segments WHERE kind = 'trigger' GROUP BY ALL
+        UNION ALL SELECT rule, kind, NULL, NULL FROM {site} WHERE kind = 'site' ORDER BY ALL
+    """).fetchall()
+    return [dict(zip(("rule", "kind", "tag", "users"), row, strict=True)) for row in rows]
 
 
 def view(connection: "duckdb.DuckDBPyConnection") -> None:
@@ -99,7 +115,8 @@ def _users(span: str) -> str:
             FROM published.serving.user_aliases WHERE {span} AND alias_id <> user_id GROUP BY user_id
         ),
         known AS (
-            SELECT user_id, min(segment_label) FILTER (kind = 'cluster') AS segment, list(segment ORDER BY segment) FILTER (kind = 'tag') AS tags
+            SELECT user_id, min(segment_label) FILTER (kind = 'cluster') AS segment,
+                list_sort(list(DISTINCT segment_label) FILTER (kind IN ('tag', 'trigger'))) AS tags
             FROM published.serving.user_segments WHERE {span} GROUP BY user_id
         )
         SELECT user_id, coalesce(aliases, []::VARCHAR[]) AS aliases, known.segment, coalesce(tags, []::VARCHAR[]) AS tags,
@@ -113,7 +130,7 @@ def _items(span: str) -> str:
         WITH neighbours AS (
             SELECT item_id, list({similar} ORDER BY rank) AS similar_items FROM published.serving.similar_items WHERE {span} GROUP BY item_id
         )
-        SELECT item_id, title, is_available IS NOT FALSE AND is_blocked IS NOT TRUE AS available, coalesce(similar_items, []) AS similar_items
+        SELECT item_id, title, is_available IS NOT FALSE AND is_blocked IS NOT TRUE AND item_id NOT IN (FROM hidden) AS available, coalesce(similar_items, []) AS similar_items
         FROM (FROM dim_items WHERE {span}) LEFT JOIN neighbours USING (item_id)"""
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from dawnlist.errors import DeliveryError, SettingsError
 from dawnlist.export.presets import Preset, fill
+from dawnlist.redaction import redacted
 from dawnlist.settings import Delivery
 
 if TYPE_CHECKING:
@@ -76,5 +77,10 @@ class Client:
 
 
 def reason(answer: "urllib3.BaseHTTPResponse") -> str:
-    """The beginning of what an answer says."""
-    return answer.data[:REASON_CHARACTERS].decode(errors="replace")
+    """What an answer says, as it is kept."""
+    return kept(answer.data.decode(errors="replace"))
+
+
+def kept(words: str) -> str:
+    """The beginning of a CMS's words, without what has the form of a direct identifier."""
+    return redacted(words)[:REASON_CHARACTERS]

@@ -14,7 +14,7 @@ from dawnlist.errors import CorruptedError, ExportError, MissingInputError, Publ
 from dawnlist.export import consumers, delta, documents, parts, shelf
 from dawnlist.export.contract import CONTRACT_VERSION, KINDS, MANIFEST, MOMENT, Change, Documents, Part, read_manifest, verify
 from dawnlist.files import make_folder, place_folder, write_json
-from dawnlist.lake import Snapshot
+from dawnlist.lake import Lake, Snapshot
 from dawnlist.serving import Publication, Store
 from dawnlist.settings import Export, Settings
 
@@ -49,6 +49,7 @@ class _Run:
     attempt: int
     created_at: datetime
     totals: dict[str, int]
+    firings: list[dict[str, Any]]
 
 
 def export(
@@ -68,8 +69,9 @@ def export(
         with connect(settings, scratch / "documents.duckdb") as connection:
             with store.published(connection) as publication:
                 _check_day(publication, run_date, store)
-                documents.build(connection, publication, night)
-            run = _Run(publication, run_id, attempt, created_at, _totals(connection))
+                documents.build(connection, publication, night, Lake(settings.lake_dir).snapshot())
+                firings = documents.firings(connection, night)
+            run = _Run(publication, run_id, attempt, created_at, _totals(connection), firings)
             sequence, is_new = _full(connection, root, run, settings.export, accept_churn=accept_churn)
             deltas = tuple(_deltas(connection, root, sequence, run, settings.export))
     finally:
@@ -189,6 +191,7 @@ def _manifest(run: _Run, written: list[Part], settings: Export) -> dict[str, Any
         "rows": count("upsert"),
         "deletes": count("delete"),
         "totals": run.totals,
+        "firings": run.firings,
         "parts": [asdict(part) for part in written],
     }
 

@@ -16,7 +16,7 @@ from dawnlist.errors import BaseMissingError, ManifestRefusedError, SettingsErro
 from dawnlist.export import presets
 from dawnlist.export.contract import MANIFEST, read_manifest
 from dawnlist.export.documents import KIND
-from dawnlist.export.http import ABOUT_CONTENT, Client, reason
+from dawnlist.export.http import ABOUT_CONTENT, Client, kept, reason
 from dawnlist.files import write_json
 from dawnlist.settings import Delivery
 
@@ -155,6 +155,6 @@ def _errors(answer: "urllib3.BaseHTTPResponse", size: int) -> list[tuple[int, st
     """Index within the batch and reason of the documents that an answer names in `errors`: [{"index": 0, "reason": "…"}, …]."""
     try:
         found = json.loads(answer.data)["errors"]
-        return [(int(one["index"]), str(one.get("reason", ""))) for one in found if 0 <= int(one["index"]) < size]
+        return [(int(one["index"]), kept(str(one.get("reason", "")))) for one in found if 0 <= int(one["index"]) < size]
     except (ValueError, KeyError, TypeError):
         return []

@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from dawnlist.duck import connect
-from dawnlist.errors import MissingInputError, SettingsError
+from dawnlist.errors import DifferenceError, MissingInputError, SettingsError
 from dawnlist.export import compare, consumers, deliver, presets, shelf
 from dawnlist.export.contract import verify
 from dawnlist.export.http import Client
@@ -20,7 +20,7 @@ _CHOSEN: Final = """
 def reconcile(settings: Settings, *, now: datetime, is_repair: bool = False) -> Iterator[str]:
     """Say how the CMS at `delivery.to` differs from the newest bundle; with `is_repair`, send what differs. `now` is UTC.
 
-    Raises SettingsError when `delivery.to` is no CMS, MissingInputError when there is no bundle, or the consumer has none to be repaired, and what `deliver` raises.
+    Raises DifferenceError when something differs and was not to be repaired, SettingsError when `delivery.to` is no CMS, MissingInputError when there is no bundle, or the consumer has none to be repaired, and what `deliver` raises.
     """
     if urlsplit(settings.delivery.to or "").scheme not in ("http", "https"):
         raise SettingsError("Only a CMS can be asked what it has: set delivery.to to its https:// address. A folder is checked by `dawnlist export verify`.")
@@ -36,7 +36,7 @@ def reconcile(settings: Settings, *, now: datetime, is_repair: bool = False) -> 
         if not any(one.missing or one.surplus or one.differing for one in found):
             yield f"{client.to} shows {folder.name}: nothing to repair."
         elif not is_repair:
-            yield "`dawnlist export reconcile --repair` sends what differs."
+            raise DifferenceError(f"{client.to} does not show {folder.name}: `dawnlist export reconcile --repair` sends what differs.")
         elif preset.writes:
             yield from deliver.by_shape(settings, folder, preset, connection, client, now)
         else:

@@ -12,7 +12,7 @@ from dawnlist.duck import literal
 from dawnlist.export import compare
 from dawnlist.export.compare import MANIFEST_KIND, Action
 from dawnlist.export.contract import KINDS
-from dawnlist.export.http import ABOUT_CONTENT, Client, reason
+from dawnlist.export.http import ABOUT_CONTENT, Client, kept, reason
 from dawnlist.export.presets import Preset, Write, Writes, at, fill, fill_path
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _refused(answer: "urllib3.BaseHTTPResponse", write: Write, size: int) -> lis
         answers = at(json.loads(answer.data), write.refusals.entries) or []
     except ValueError:
         answers = []
-    found = [(place, int(at(one, write.refusals.status) or 0), str(at(one, write.refusals.reason) or "")) for place, one in enumerate(answers[:size])]
+    found = [(place, int(at(one, write.refusals.status) or 0), kept(str(at(one, write.refusals.reason) or ""))) for place, one in enumerate(answers[:size])]
     return [(place, status, why) for place, status, why in found if status >= 300] + [
         (place, answer.status, "not answered") for place in range(len(found), size)
     ]

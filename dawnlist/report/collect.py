@@ -35,6 +35,7 @@ SECTIONS: Final[dict[str, tuple[str, dict[str, Maker]]]] = {
             "Recency and frequency of buyers": people.rfm_grid,
             "Segments": people.segments,
             "From segment to segment": people.flow,
+            "Triggers": people.firings,
         },
     ),
     "quality": (

@@ -2,12 +2,13 @@
 
 from typing import Final
 
+from dawnlist import triggers
 from dawnlist.errors import MissingInputError
-from dawnlist.report.document import Bar, Cell, Heat, Table
+from dawnlist.report.document import Bar, Cell, Flag, Heat, Table
 from dawnlist.report.known import Known
 
 SCORES: Final = (5, 4, 3, 2, 1)
-KINDS: Final = {"cluster": "cluster", "rfm": "RFM", "segment": "by rules", "engagement": "engagement", "tag": "tag"}
+KINDS: Final = {"cluster": "cluster", "rfm": "RFM", "segment": "by rules", "engagement": "engagement", "tag": "tag", "trigger": "trigger"}
 NOBODY: Final = "none"
 
 
@@ -68,6 +69,29 @@ def segments(known: Known) -> Table:
     ]
     columns = ("kind", "segment", "people", *(() if is_first else ("night before", "change")))
     return Table("Segments", columns, shown, "This is the first night." if is_first else "")
+
+
+def firings(known: Known) -> Table:
+    """What the triggers of the rules file came to."""
+    rows = known.rows(f"""
+        SELECT trigger, condition, kind, n_judged, n_held, n_fired, note FROM {triggers.relation(known.lake, until=known.run_date)}
+        WHERE run_date = {known.day} ORDER BY trigger
+    """)
+    if not rows:
+        raise MissingInputError("The rules file had no trigger for this night.")
+    shown: list[tuple[Cell, ...]] = [
+        (
+            name,
+            condition.replace("_", " "),
+            judged,
+            held,
+            Flag(f"{fired:,}", "none" if judged else "warned") if kind == "site" else fired,
+            note.replace("_", " "),
+        )
+        for name, condition, kind, judged, held, fired, note in rows
+    ]
+    columns = ("trigger", "condition", "judged", "held", "fired", "what came of it")
+    return Table("Triggers", columns, shown, "People, or 1 for the site; held: tonight; fired: for as many days as the trigger asks for.")
 
 
 def flow(known: Known) -> Table:

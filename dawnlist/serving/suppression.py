@@ -34,12 +34,7 @@ def suppress(connection: "duckdb.DuckDBPyConnection", lake: "Snapshot", *, momen
     unavailable leave every list; the ranks close up. A list may so become shorter; one that loses all its items becomes the common one.
     """
     until = f"TIMESTAMP {literal(str(moment))}"
-    connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE hidden AS SELECT item_id FROM (
-            FROM {scan(lake.files("items"), LAKE_TABLES["items"])} WHERE updated_at <= {until}
-            QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY updated_at DESC, source) = 1
-        ) WHERE is_blocked IS TRUE OR is_available IS FALSE
-    """)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE hidden AS {hidden(lake, moment)}")
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE withdrawn AS SELECT user_id FROM (
             SELECT aliases.user_id, consents.is_granted
@@ -71,6 +66,16 @@ def suppress(connection: "duckdb.DuckDBPyConnection", lake: "Snapshot", *, momen
     connection.execute(f"DELETE FROM {SCHEMA}.user_segments WHERE user_id IN (FROM withdrawn)")
     connection.execute(f"CREATE TABLE {SCHEMA}.{SERVABLE} AS SELECT item_id FROM ({shown}) ANTI JOIN hidden USING (item_id) ORDER BY item_id")
     return Suppressed(n_users, n_items, n_short)
+
+
+def hidden(lake: "Snapshot", moment: datetime) -> str:
+    """SQL of the items (item_id) whose newest version until `moment` is blocked or unavailable."""
+    return f"""
+        SELECT item_id FROM (
+            FROM {scan(lake.files("items"), LAKE_TABLES["items"])} WHERE updated_at <= TIMESTAMP {literal(str(moment))}
+            QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY updated_at DESC, source) = 1
+        ) WHERE is_blocked IS TRUE OR is_available IS FALSE
+    """
 
 
 # Of lists that are made from nobody's own behaviour: those of everybody, the season's, and what editors pin; popular_items names its windows.

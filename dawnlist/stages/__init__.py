@@ -3,13 +3,14 @@
 import gc
 import importlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, Final
 
 from dawnlist import duck
+from dawnlist.errors import DawnlistError, LockedError, MissingInputError
 from dawnlist.locks import exclusive
 from dawnlist.settings import Settings
-from dawnlist.stages.base import Interval, StageResult
+from dawnlist.stages.base import Failure, Interval, StageResult
 
 LOADING: Final = ("ingest", "validate")
 NIGHT: Final = ("open", "transform", "segment", "train", "recommend", "publish", "export")
@@ -22,7 +23,7 @@ GC_THRESHOLDS: Final = (100_000, 50, 100)
 def execute(
     settings: Settings, stage: str, interval: Interval, *, run_id: str, wait_seconds: float = 0.0, is_locked: bool = False, **options: Any
 ) -> StageResult:
-    """Run one stage and keep its result in the run record of the interval.
+    """Run one stage and keep its result in the run record of the interval, or why it failed.
 
     Loading (hour by hour) and the night exclude their own kind only: hourly ingest goes on beside a night. A caller that holds the
     lock already says so by `is_locked`; `options` are the stage's own. Raises LockedError when another process holds the lock for longer than `wait_seconds`.
@@ -32,7 +33,8 @@ def execute(
         module = importlib.import_module(f"dawnlist.stages.{stage}")
         if not is_locked:
             stack.enter_context(lock(settings, stage, wait_seconds=wait_seconds))
-        result: StageResult = module.run(settings, interval, run_id=run_id, **options)
+        with _noting_failure(settings, stage, interval, run_id=run_id):
+            result: StageResult = module.run(settings, interval, run_id=run_id, **options)
         result.run_id = run_id
         with duck.writing(settings.runs_dir):
             result.save(settings)
@@ -43,6 +45,20 @@ def lock(settings: Settings, stage: str, *, wait_seconds: float = 0.0) -> Abstra
     """The lock that `stage` runs under."""
     name = "night" if stage in NIGHT else stage
     return exclusive(settings.home / "locks" / f"{name}.lock", wait_seconds=wait_seconds)
+
+
+@contextmanager
+def _noting_failure(settings: Settings, stage: str, interval: Interval, *, run_id: str) -> Iterator[None]:
+    """Keep why a stage failed. A call that came too early, or to a home that is busy, is no failure of a night; nor is that of its report."""
+    try:
+        yield
+    except (MissingInputError, LockedError):
+        raise
+    except Exception as error:
+        if stage != REPORT:
+            with suppress(OSError):  # a full disk must not hide what it led to
+                Failure(stage, interval.key, run_id, str(error) if isinstance(error, DawnlistError) else type(error).__name__).save(settings)
+        raise
 
 
 @contextmanager

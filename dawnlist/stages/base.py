@@ -14,6 +14,7 @@ from dawnlist.settings import Settings
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 BEGINNING = datetime(1, 1, 1)
+FAILED = ".failed"  # the ending of a record of a failure
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,28 @@ class StageResult:
     notes: list[str] = field(default_factory=list)
 
     def save(self, settings: Settings) -> None:
-        """Keep the result in the run record of its interval: <home>/runs/<interval>/<stage>.json."""
-        write_json(settings.runs_dir / self.interval / f"{self.stage}.json", asdict(self))
+        """Keep the result in the run record of its interval, <home>/runs/<interval>/<stage>.json, in the place of a failure."""
+        folder = settings.runs_dir / self.interval
+        write_json(folder / f"{self.stage}.json", asdict(self))
+        (folder / f"{self.stage}{FAILED}").unlink(missing_ok=True)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why the last run of a stage failed: `error` is its sentence, or the kind of an error that has none."""
+
+    stage: str
+    interval: str
+    run_id: str
+    error: str
+
+    def save(self, settings: Settings) -> None:
+        """Keep it in the run record of its interval: <home>/runs/<interval>/<stage>.failed."""
+        write_json(settings.runs_dir / self.interval / f"{self.stage}{FAILED}", asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -50,6 +50,25 @@ def decide(settings: Settings, night: Night, version: str, before: str | None, v
     return aliases.update(settings.models_dir, lambda known: known.with_(decided(known))).decision_of(night.run_date)
 
 
+def fall_back(settings: Settings, night: Night, reason: str, *, pause_days: int, run_id: str) -> tuple[str | None, str]:
+    """Take the champion back for a trigger, from the night on: what was done (None: nothing), and it, or why not, in words. The same night again does it once.
+
+    Not within `pause_days` after a trigger did, so that two versions do not take turns; not where nobody was champion before, or who was cannot serve.
+    """
+    then = aliases.read(settings.models_dir).evening_of(night.run_date)
+    champion, last = then.champion, then.last_fall_back()
+    if last is not None and (night.run_date - last).days < pause_days:
+        return None, f"a trigger went back on {last}, and none does again within {pause_days} days"
+    target = then.before(champion) if champion else None
+    if champion is None or target is None:
+        return None, "there is no champion before this one to go back to"
+    if usable(settings, target) is None:
+        return None, f"{target}, the champion before, cannot serve: it is gone, or of another release"
+    decision = Decision(night.run_date.isoformat(), run_id, aliases.ROLLED_BACK, aliases.TRIGGER, champion, champion, target, reason)
+    aliases.update(settings.models_dir, lambda known: known.with_(decision))
+    return (done := f"{target} is champion again instead of {champion}"), done
+
+
 @dataclass(frozen=True)
 class Watched:
     """What a night saw of its model: PSI per feature, by which share its lists lost (None: unknown), what asks for a training, and what is noted."""

@@ -59,7 +59,6 @@ def _publish(settings: Settings, night: Night, *, run_id: str, moment: datetime,
             )
 
         publication = current.publish(fill, run_id=run_id)
-        assert publication is not None
         snapshot = analytics.snapshot(settings, current.store, night.tables.snapshot(), run_date=night.run_date)
         return publication, _notes(current.history, publication), [current.store.location, str(snapshot)]
 

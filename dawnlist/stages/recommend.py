@@ -5,12 +5,12 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dawnlist import rules as site_rules
 from dawnlist import tuned, validation
 from dawnlist.data_docs import build_docs
 from dawnlist.duck import connect
 from dawnlist.errors import MissingInputError
 from dawnlist.lake import DataFile, Lake
-from dawnlist.rules import in_force
 from dawnlist.settings import Settings
 from dawnlist.stages import gate
 from dawnlist.stages.base import Interval, Night, StageResult
@@ -36,7 +36,7 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     """
     started = time.monotonic()
     night = Night.load(settings, interval.run_date)
-    rules = in_force(settings, night.run_date)
+    rules = site_rules.load(settings).in_force(night.run_date).rules
     model = registry.load(settings.models_dir, _version(settings, night))
     settings = tuned.as_trained(settings, model.metadata)
     order = lists.Order.of(model, keep=settings.ranker.max_candidates)

@@ -1,14 +1,15 @@
-"""segment: k-means on what the persons do, numbered as the night before -> user_segments, segment_profiles and the history of all kinds of segments."""
+"""segment: k-means on what the persons do, numbered as the night before, and the triggers -> user_segments, segment_profiles, rule_firings and the history of all kinds of segments."""
 
 import time
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dawnlist import duck, segment_history
+from dawnlist import duck, segment_history, triggers
 from dawnlist.lake import Lake
 from dawnlist.segment_history import SEGMENT_CENTRES, SEGMENT_NIGHTS, Stability
 from dawnlist.settings import Settings
+from dawnlist.stages import trigger
 from dawnlist.stages.base import Interval, Night, StageResult
 
 if TYPE_CHECKING:
@@ -24,14 +25,14 @@ NEW, NEW_LABEL = -1, "new"
 NEWCOMERS = f"""
     SELECT {NEW} AS segment, count(*) AS n_users, {duck.literal(NEW_LABEL)} AS segment_label, 'Who has consented and was not seen yet.' AS description
     FROM clusters WHERE segment = {NEW} HAVING count(*) > 0"""
-TABLES = ("user_segments", "segment_profiles", "segment_centres", "segment_nights", "dim_user_segments")
+TABLES = ("user_segments", "segment_profiles", "segment_centres", "segment_nights", "dim_user_segments", triggers.FIRINGS, triggers.NIGHTS)
 
 
 def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
-    """Give every person with consent to personalisation a segment: by k-means who has any event, -1 "new" who has none; and keep the history.
+    """Give every person with consent to personalisation a segment: by k-means who has any event, -1 "new" who has none; judge the triggers; and keep the history.
 
-    `rows_in` counts persons with consent, `rows_out` persons with a segment. Raises MissingInputError before transform, and
-    SystemRequirementError without Java.
+    `rows_in` counts persons with consent, `rows_out` persons with a segment. Raises SettingsError for a mistake in the rules, MissingInputError before transform,
+    and SystemRequirementError without Java.
     """
     from spark_jobs import segments
     from spark_jobs.session import session
@@ -44,7 +45,7 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
         memory = _memory(connection, Lake(settings.lake_dir).snapshot(), night.run_date)
         with session(settings) as spark:
             found = segments.run(spark, settings, activity=activity, rfm=rfm, feature_date=night.run_date, memory=memory)
-        snapshot = _write(settings, connection, night, found, memory, run_id=run_id)
+        snapshot, notes = _write(settings, connection, night, found, memory, run_id=run_id)
         metrics = _metrics(connection, snapshot, night.run_date)
     return StageResult(
         STAGE,
@@ -53,8 +54,13 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
         rows_out=snapshot.rows("user_segments"),
         seconds=time.monotonic() - started,
         paths=[str(path) for table in TABLES for path in snapshot.files(table)],
-        counts={"n_segments": found.profiles.num_rows, "n_new": snapshot.rows("user_segments") - found.users.num_rows},
+        counts={
+            "n_segments": found.profiles.num_rows,
+            "n_new": snapshot.rows("user_segments") - found.users.num_rows,
+            "n_fired": snapshot.rows(triggers.FIRINGS),
+        },
         metrics=metrics | {"n_users": dict(zip(*(found.profiles.column(name).to_pylist() for name in ("segment_label", "n_users")), strict=True))},
+        notes=notes,
     )
 
 
@@ -81,18 +87,24 @@ def _memory(connection: "duckdb.DuckDBPyConnection", lake: "Snapshot", run_date:
     return Memory(tuple(known.values()), tuple(elsewhere.values()), 0 if highest is None else highest + 1, n_segments or None)
 
 
-def _write(settings: Settings, connection: "duckdb.DuckDBPyConnection", night: Night, found: "Found", memory: "Memory", *, run_id: str) -> "Snapshot":
+def _write(
+    settings: Settings, connection: "duckdb.DuckDBPyConnection", night: Night, found: "Found", memory: "Memory", *, run_id: str
+) -> "tuple[Snapshot, list[str]]":
+    """The night's tables, and what is to be said of the triggers."""
     marts = night.tables.snapshot()
     _make_clusters(connection, found, marts.require("dim_users", stage="transform"))
     _make_record(connection, Lake(settings.lake_dir).snapshot(), night.run_date, found, memory)
+    notes = trigger.judge(connection, settings, night, run_id=run_id)
     rfm = duck.scan(marts.files("feat_user_rfm"), {"person_id": "VARCHAR", "feature_date": "DATE", "rfm_segment": "VARCHAR"})
     labels = duck.scan(
         marts.require("feat_user_labels", stage="transform"), {"person_id": "VARCHAR", "feature_date": "DATE", "kind": "VARCHAR", "label": "VARCHAR"}
     )
     history = {
-        "user_segments": segment_history.states(run_date=night.run_date, clusters="clusters", rfm=rfm, labels=labels),
+        "user_segments": segment_history.states(run_date=night.run_date, clusters="clusters", rfm=rfm, labels=labels, firings=triggers.FIRINGS),
         "segment_centres": "SELECT * FROM centres ORDER BY segment, position",
         "segment_nights": "FROM record",
+        triggers.STATES: f"FROM {triggers.STATES} ORDER BY trigger, person_id",
+        triggers.NIGHTS: f"FROM {triggers.NIGHTS} ORDER BY trigger",
     }
     lake = segment_history.record(settings, connection, night.run_date, history, run_id=run_id)
     queries = {
@@ -101,9 +113,11 @@ def _write(settings: Settings, connection: "duckdb.DuckDBPyConnection", night: N
         "segment_centres": history["segment_centres"],
         "segment_nights": f"SELECT * FROM {segment_history.relation(lake, 'segment_nights', until=night.run_date)} ORDER BY run_date",
         "dim_user_segments": segment_history.ranges(lake, run_date=night.run_date),
+        triggers.FIRINGS: f"FROM {triggers.FIRINGS} ORDER BY rule, person_id",
+        triggers.NIGHTS: f"FROM {triggers.relation(lake, until=night.run_date)} ORDER BY run_date, trigger",
     }
     files = {table: night.tables.write(connection, table, query) for table, query in queries.items()}
-    return night.tables.commit({table: [file] if file else [] for table, file in files.items()}, run_id=run_id)
+    return night.tables.commit({table: [file] if file else [] for table, file in files.items()}, run_id=run_id), notes
 
 
 def _make_clusters(connection: "duckdb.DuckDBPyConnection", found: "Found", dim_users: list[Path]) -> None:

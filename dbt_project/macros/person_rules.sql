@@ -2,7 +2,8 @@
 {% macro rule_metrics() -%}
     {{ return({
         'feat_user_activity': ['n_events_1d', 'n_events_7d', 'n_events_28d', 'n_events_90d', 'n_views_28d', 'n_clicks_28d', 'n_add_to_carts_28d',
-            'n_purchases_28d', 'n_sessions_28d', 'n_items_28d', 'n_active_days_28d', 'days_since_last_event', 'tenure_days', 'avg_dwell_seconds_28d'],
+            'n_purchases_28d', 'n_sessions_28d', 'n_items_28d', 'n_active_days_28d', 'days_since_last_event', 'tenure_days', 'avg_dwell_seconds_28d',
+            'engagement_score'],
         'feat_user_habits': ['share_night_90d', 'share_morning_90d', 'share_afternoon_90d', 'share_evening_90d', 'share_weekend_90d',
             'main_device_share_90d', 'n_devices_90d', 'n_countries_90d'],
         'feat_user_tastes': ['n_categories_90d', 'category_entropy_28d', 'category_entropy_90d', 'top_category_share_90d', 'days_since_top_category',

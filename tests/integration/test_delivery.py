@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,17 +13,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
 
 from dawnlist import export
-from dawnlist.errors import CorruptedError, DeliveryError, ManifestRefusedError, MissingInputError, SettingsError
+from dawnlist.errors import CorruptedError, DeliveryError, DifferenceError, ManifestRefusedError, MissingInputError, RefusedDocumentsError, SettingsError
 from dawnlist.export import consumers, deliver, reconcile
 from dawnlist.settings import Delivery, Settings
 from dawnlist.stages import export as export_stage
 from dawnlist.stages import publish
 from dawnlist.stages.base import Interval
 from tests import nights
-from tests.http_servers import serving
+from tests.http_servers import s3_serving, serving
 from tests.nights import ANN, BOB, EVE, RUN_DATE
 from tests.published import two_bundles
 
@@ -251,12 +253,13 @@ def test_a_cms_is_compared_with_what_it_should_show_and_repaired(settings: Setti
     del state.shown[("users", ANN)], state.shown[("fallbacks", "country", "DE")]
     state.shown[("items", "stray")] = {"hash": "0" * 64}
     state.shown[("items", "pen")] = {"hash": "1" * 64}
-    said = list(reconcile.reconcile(settings, now=MORNING))
+    said = []
+    with pytest.raises(DifferenceError, match=r"does not show 000002: `dawnlist export reconcile --repair` sends what differs"):
+        said.extend(reconcile.reconcile(settings, now=MORNING))
     assert said == [
         "users: 1 missing, 0 surplus, 0 differing, of 2",
         "items: 0 missing, 1 surplus, 1 differing, of 6",
         "fallbacks: 1 missing, 0 surplus, 0 differing, of 2",
-        "`dawnlist export reconcile --repair` sends what differs.",
     ]
     said = list(reconcile.reconcile(settings, now=MORNING, is_repair=True))
     assert said[-1].endswith(": 4 documents in 5 requests.")
@@ -419,6 +422,63 @@ def test_a_folder_or_store_gets_whole_bundles_and_a_second_time_nothing(settings
     system.pipe_file(f"{place}/000002/users-00001.jsonl", b"cut sh")
     again = send(settings)
     assert ("1 of 4 files" in again[0], "0 of 3 files" in again[1]) == (True, True)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    with s3_serving() as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        made = boto3.resource("s3").create_bucket(Bucket="bundles")
+        yield made
+        made.objects.delete()
+        made.delete()
+
+
+def test_an_s3_bucket_gets_whole_bundles_and_what_was_cut_short_again(settings: Settings, bucket: Any, tmp_path: Path) -> None:
+    settings = settings.with_(delivery=Delivery(to="s3://bundles/cms"))
+    assert send(settings) == [
+        "s3://bundles/cms has 000002: 4 of 4 files were sent now.",
+        "s3://bundles/cms has 000002-from-000001: 3 of 3 files were sent now.",
+    ]
+    for found in bucket.objects.filter(Prefix="cms/000002"):
+        target = tmp_path / found.key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        bucket.download_file(found.key, str(target))
+    for name in ("000002", "000002-from-000001"):
+        export.verify(tmp_path / "cms" / name)
+    assert json.loads(bucket.Object("cms/latest.json").get()["Body"].read()) == {"sequence": 2, "bundle": "000002"}
+    bucket.put_object(Key="cms/000002/users-00001.jsonl", Body=b"cut sh")
+    assert [line.partition(": ")[2] for line in send(settings)] == ["1 of 4 files were sent now.", "0 of 3 files were sent now."]
+
+
+def test_a_bucket_that_is_not_there_is_said_without_secrets_and_the_bundle_stays(settings: Settings, bucket: Any) -> None:
+    settings = settings.with_(delivery=Delivery(to="s3://no-such-bucket/cms"))
+    with pytest.raises(DeliveryError, match="s3://no-such-bucket/cms cannot be written") as refused:
+        send(settings)
+    assert "a-secret" not in str(refused.value)
+    export.verify(settings.exports_dir / "000002")
+    assert consumers.last_deliveries(settings.exports_dir)["cms"].error == str(refused.value)
+    send(settings.with_(delivery=Delivery(to="s3://bundles/cms")))
+    assert consumers.last_deliveries(settings.exports_dir)["cms"] == consumers.Delivered("2026-11-21T05:00:00Z", "s3://bundles/cms", 2, None)
+
+
+def test_without_the_package_for_sftp_the_reader_is_told_which(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "paramiko", None)
+    with pytest.raises(SettingsError, match=r"sftp://host/cms needs a Python package that is not installed: .*paramiko"):
+        send(settings.with_(delivery=Delivery(to="sftp://host/cms")))
+
+
+def test_a_consumer_that_is_forgotten_leaves_no_ids_of_documents(settings: Settings, cms: tuple[Cms, str]) -> None:
+    state, _ = cms
+    anew(settings)
+    state.refuse = lambda document: document.get("user_id") == ANN
+    with pytest.raises(RefusedDocumentsError):
+        send(settings)
+    kept = consumers.deliveries(settings.exports_dir)
+    assert ANN in (kept / "cms.json").read_text()
+    consumers.forget(settings.exports_dir, "cms")
+    assert list(kept.iterdir()) == []
 
 
 def test_without_an_address_the_reader_is_told_which_setting(settings: Settings) -> None:

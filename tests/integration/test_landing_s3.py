@@ -15,7 +15,6 @@ import boto3
 import duckdb
 import fsspec
 import pytest
-from moto.server import ThreadedMotoServer
 
 from dawnlist import ingest, landing, remote, sources
 from dawnlist.errors import LandingError, LandingStoreError, UnreadableFileError
@@ -25,6 +24,7 @@ from dawnlist.source_tools.check import check
 from dawnlist.stages import execute
 from dawnlist.stages.base import Interval
 from dawnlist.stages.ingest import hour_state
+from tests.http_servers import s3_serving
 from tests.staged import staged_rows
 
 BUCKET = "landing"
@@ -45,21 +45,14 @@ DAY = Interval.until(datetime(2026, 1, 5).date())
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    yield "http://{}:{}".format(*running.get_host_and_port())
-    running.stop()
+def server() -> Iterator[dict[str, str]]:
+    with s3_serving() as variables:
+        yield variables
 
 
 @pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name, value in {
-        "AWS_ENDPOINT_URL": server,
-        "AWS_ACCESS_KEY_ID": "an-access-key",
-        "AWS_SECRET_ACCESS_KEY": "a-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
+def bucket(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name, value in server.items():
         monkeypatch.setenv(name, value)
     made = boto3.resource("s3").create_bucket(Bucket=BUCKET)
     yield made
@@ -183,7 +176,7 @@ def test_a_broken_object_is_named_by_its_url(settings: Settings, bucket: Any) ->
     assert not (settings.scratch_dir / "spool").exists()
 
 
-def test_what_keeps_a_store_from_being_read_is_said_without_its_secrets(settings: Settings, bucket: Any, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_keeps_a_store_from_being_read_is_said_without_its_secrets(settings: Settings, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     command = [str(Path(sys.executable).with_name("dawnlist")), "ingest", "--until", "2026-01-05", "--landing"]
     result = subprocess.run([*command, "s3://no-such-bucket/in"], env=os.environ, capture_output=True, text=True, check=False)
     assert result.returncode == LandingStoreError.exit_code

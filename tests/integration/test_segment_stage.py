@@ -32,6 +32,13 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home", segments=Segments(min_clusters=2, max_clusters=2))
 
 
+TRIGGERS = """
+triggers:
+  - {id: away, when: {feature: days_since_last_event, above: 25}, for_days: 2, then: {tag: win_back}}
+  - {id: fell, when: {metric: click_through, falls_by: 0.1}, then: {model: previous}}
+"""
+
+
 def _opened(settings: Settings, run_date: date) -> Night:
     Lake(settings.lake_dir).commit({}, run_id="test")
     return Night.open(settings, run_date, run_id="test")
@@ -57,7 +64,7 @@ def test_everybody_with_consent_gets_a_segment(spark: "SparkSession", settings: 
     result = segment.run(settings, Interval.day(RUN_DATE), run_id="test")
     people = _rows(settings, night, "user_segments", "person_id, segment")
     assert people == [(f"person{n}", 0 if n < 6 else 1 if n < 9 else -1) for n in range(10)]
-    assert (result.rows_in, result.rows_out, result.counts) == (10, 10, {"n_segments": 2, "n_new": 1})
+    assert (result.rows_in, result.rows_out, result.counts) == (10, 10, {"n_segments": 2, "n_new": 1, "n_fired": 0})
     profiles = _rows(settings, night, "segment_profiles", "segment, n_users, segment_label, n_events_28d, monetary")
     assert [row[:2] for row in profiles] == [(-1, 1), (0, 6), (1, 3)]
     assert profiles[0][2:] == ("new", None, None)
@@ -113,3 +120,28 @@ def test_before_transform_it_names_the_stage_to_run(settings: Settings) -> None:
     with pytest.raises(MissingInputError, match="dawnlist transform"):
         segment.run(settings, Interval.day(RUN_DATE), run_id="test")
     assert "user_segments" not in Night.load(settings, RUN_DATE).tables.snapshot()
+
+
+def test_a_trigger_tags_persons_from_the_night_on_in_which_it_has_held_long_enough(spark: "SparkSession", settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text(TRIGGERS)
+    settings = settings.with_(rules_file=tmp_path / "rules.yml")
+    _night(settings, YESTERDAY)
+    assert segment.run(settings, Interval.day(YESTERDAY), run_id="first").counts["n_fired"] == 0
+    night = _night(settings)
+    result = segment.run(settings, Interval.day(RUN_DATE), run_id="second")
+    # 6 to 8 were last there 31 to 33 days ago, in both nights; 9 has no event.
+    away = [f"person{n}" for n in (6, 7, 8)]
+    assert _rows(settings, night, "rule_firings", "rule, kind, person_id, value, threshold, condition, outcome") == [
+        ("away", "person", person, 31.0 + n, 25.0, "days_since_last_event above 25 for 2 days", "win_back") for n, person in enumerate(away)
+    ]
+    labels = "person_id, segment, segment_label, valid_from, is_current"
+    assert [row for row in _rows(settings, night, "dim_user_segments", f"kind, {labels}") if row[0] == "trigger"] == [
+        ("trigger", person, "away", "win_back", RUN_DATE, True) for person in away
+    ]
+    assert [row[:2] for row in _rows(settings, night, "trigger_nights", "run_date, trigger")] == [
+        (day, name) for day in (YESTERDAY, RUN_DATE) for name in ("away", "fell")
+    ]
+    assert result.notes == [
+        "trigger away (days_since_last_event above 25): 3 of 9 people, tag win_back",
+        "trigger fell: cannot be judged: 0 listed items were shown on the run date, it takes 1,000; does a source send impressions?",
+    ]

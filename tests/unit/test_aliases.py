@@ -8,7 +8,7 @@ import pytest
 
 from dawnlist.errors import CorruptedError
 from models import aliases
-from models.aliases import KEPT, OPERATOR, PROMOTED, ROLLED_BACK, TRAINING, Aliases, Decision
+from models.aliases import KEPT, OPERATOR, PROMOTED, ROLLED_BACK, TRAINING, TRIGGER, Aliases, Decision
 
 
 def said(day: int, action: str, version: str, before: str | None, after: str | None, by: str = TRAINING, run_id: str = "run") -> Decision:
@@ -55,6 +55,18 @@ def test_what_was_rolled_back_stays_rejected_until_somebody_promotes_it() -> Non
     assert known.is_rejected("b")
     assert not known.is_rejected("a")
     assert not known.with_(said(9, PROMOTED, "b", "a", "b", OPERATOR)).is_rejected("b")
+
+
+def test_what_a_trigger_decides_is_decided_once_a_night_and_rejects_the_version() -> None:
+    known = Aliases((FIRST, SECOND))
+    fell = said(9, ROLLED_BACK, "b", "b", "a", TRIGGER)
+    back = known.with_(fell)
+    assert [back.champion_of(on(day)) for day in (8, 9)] == ["b", "a"]
+    assert (back.evening_of(on(9)).champion, back.evening_of(on(10)).champion, back.last_fall_back()) == ("b", "a", on(9))
+    assert back.is_rejected("b")
+    trained = back.with_(said(9, PROMOTED, "c", "a", "c"))
+    assert trained.incumbent_of(on(9)) == "a", "what the night trained has to beat whom the trigger brought back"
+    assert trained.with_(said(9, ROLLED_BACK, "b", "b", "a", TRIGGER, run_id="again")) is trained, "the same night again leaves what it trained the champion"
 
 
 def test_the_manifest_is_read_back_as_it_was_written(tmp_path: Path) -> None:

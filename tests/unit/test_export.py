@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import shutil
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,19 @@ import pytest
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from dawnlist import export
+from dawnlist import export, publishing
 from dawnlist.cli import app
+from dawnlist.duck import connect
 from dawnlist.errors import CorruptedError, ExportError, MissingInputError, PublicationError
 from dawnlist.export import consumers
 from dawnlist.privacy import Key
 from dawnlist.settings import PROJECT, Export, Settings
 from dawnlist.stages import export as export_stage
 from dawnlist.stages import publish
-from dawnlist.stages.base import Interval, StageResult
+from dawnlist.stages.base import Interval, Night, StageResult
 from tests import nights
 from tests.nights import ANN, ANNS_PHONE, BOB, EVE, RUN_DATE
-from tests.published import NEXT_DATE, answer, say
+from tests.published import NEXT_DATE, answer, item, say
 
 MORNING = datetime(2026, 11, 21, 5, 0)
 EXPIRES = "2026-11-24T00:00:00Z"
@@ -129,7 +130,7 @@ def test_parts_are_bounded_and_the_manifest_counts_them(settings: Settings) -> N
     assert {
         name: manifest[name] for name in ("contract_version", "kind", "sequence", "run_date", "run_id", "attempt", "created_at", "expires_at", "model_version")
     } == {
-        "contract_version": "1.2",
+        "contract_version": "1.3",
         "kind": "full",
         "sequence": 1,
         "run_date": "2026-11-20",
@@ -152,8 +153,8 @@ def test_the_same_publication_makes_no_new_bundle(settings: Settings) -> None:
 
 
 def test_a_changed_list_makes_the_next_bundle_and_the_oldest_is_removed(settings: Settings) -> None:
-    for number, item in enumerate(["lamp", "mug", "pen"], start=1):
-        assert export_night(settings, lists={ANN: [item]}).metrics["sequence"] == number
+    for number, name in enumerate(["lamp", "mug", "pen"], start=1):
+        assert export_night(settings, lists={ANN: [name]}).metrics["sequence"] == number
     assert sorted(path.name for path in settings.exports_dir.iterdir()) == [".export.lock", "000002", "000003", "hashes", "latest"]
     assert export.latest(settings.exports_dir).name == "000003"
     assert [entry["recommendations"][0]["item_id"] for entry in documents(settings, "users-*.jsonl")] == ["pen"]
@@ -333,8 +334,6 @@ def test_who_withdraws_is_in_the_very_next_delta_without_segment_and_tags(settin
 
 
 def test_a_rollback_and_a_suppression_are_exported_for_the_day_that_failed(settings: Settings) -> None:
-    from dawnlist import publishing
-
     export_night(settings)
     acknowledge(settings, 1)
     export_night(settings, run_date=NEXT_DATE, lists={ANN: ["rug"]})
@@ -350,6 +349,53 @@ def test_a_rollback_and_a_suppression_are_exported_for_the_day_that_failed(setti
     (folder,) = settings.exports_dir.glob("000004-from-*")
     (ann,) = [json.loads(line) for line in (folder / "users-00001.jsonl").read_text(encoding="utf-8").splitlines()]
     assert (ann["user_id"], ann["segment"], ann["tags"], ann["personalised"]) == (ANN, None, [], False)
+
+
+def test_an_item_that_was_blocked_since_the_night_is_unavailable_from_the_suppression_on(settings: Settings) -> None:
+    export_night(settings)
+    assert {document["item_id"]: document["available"] for document in documents(settings, "items-*.jsonl")}["pen"] is True
+    say(settings, items=[item("pen", is_blocked=True), item("rug", MORNING + timedelta(hours=1), is_blocked=True)])
+    publishing.suppress_published(settings, run_id="out", moment=MORNING)
+    export_stage.run(settings, Interval.day(RUN_DATE), run_id="run-2", created_at=MORNING)
+    found = {document["item_id"]: document["available"] for document in documents(settings, "items-*.jsonl")}
+    assert found == {"blocked": False, "gone": False, "lamp": True, "mug": True, "pen": False, "rug": True}, "the rug is blocked later than what is published"
+    export.verify(export.latest(settings.exports_dir))
+
+
+def test_an_item_on_a_list_is_available_whatever_came_in_since(settings: Settings) -> None:
+    export_night(settings)
+    say(settings, items=[item("pen", is_blocked=True)])
+    publishing.suppress_published(settings, run_id="out", moment=MORNING)
+    say(settings, items=[item("pen", is_blocked=True), item("mug", is_blocked=True)])  # it landed late: the suppression did not know
+    export_stage.run(settings, Interval.day(RUN_DATE), run_id="run-2", created_at=MORNING)
+    found = {document["item_id"]: document["available"] for document in documents(settings, "items-*.jsonl")}
+    assert (found["mug"], found["pen"]) == (True, False)
+
+
+def test_what_triggers_said_is_among_the_tags_and_the_manifest_lists_it(settings: Settings) -> None:
+    said = nights.tables()["dim_user_segments"][1]
+    since = (str(RUN_DATE), None, True)
+    said += [(ANN, "trigger", "away", "win_back", *since), (ANN, "trigger", "cold", "win_back", *since), (BOB, "trigger", "away", "win_back", *since)]
+    nights.write(settings, dim_user_segments=said)
+    night = Night.load(settings, RUN_DATE)
+    with connect(settings) as connection:
+        file = night.tables.write(connection, "rule_firings", "SELECT * FROM (VALUES ('away', 'person'), ('fell', 'site')) AS t(rule, kind)")
+        assert file is not None
+        night.tables.commit({"rule_firings": [file]}, run_id="test")
+    publish.run(settings, Interval.day(RUN_DATE), run_id="run-1", published_at=MORNING)
+    export_stage.run(settings, Interval.day(RUN_DATE), run_id="run-1", created_at=MORNING)
+    assert [document["tags"] for document in documents(settings, "users-*.jsonl")] == [["gift giver", "night owl", "win_back"], ["win_back"], []]
+    manifest = json.loads((export.latest(settings.exports_dir) / "manifest.json").read_text())
+    assert manifest["firings"] == [
+        {"rule": "away", "kind": "person", "tag": "win_back", "users": 2},
+        {"rule": "cold", "kind": "person", "tag": "win_back", "users": 1},
+        {"rule": "fell", "kind": "site", "tag": None, "users": None},
+    ]
+    say(settings, consents=[answer(ANN, False, MORNING)])
+    publishing.suppress_published(settings, run_id="out", moment=MORNING)
+    export_stage.run(settings, Interval.day(RUN_DATE), run_id="run-2", created_at=MORNING)
+    assert documents(settings, "users-*.jsonl")[0]["tags"] == []
+    assert [firing["users"] for firing in json.loads((export.latest(settings.exports_dir) / "manifest.json").read_text())["firings"]] == [1, None]
 
 
 @pytest.mark.parametrize(

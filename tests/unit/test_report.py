@@ -55,6 +55,10 @@ def rows(found: Report, caption: str) -> list[tuple[Any, ...]]:
     return [tuple(getattr(cell, "text", cell) for cell in row) for row in table.rows]
 
 
+def test_the_triggers_say_what_they_judged_and_what_came_of_it(collected: Report) -> None:
+    assert rows(collected, "Triggers") == [("away", "recency days above 30", 2, 1, 1, "tag win back")]
+
+
 def test_nothing_is_absent_from_a_night_that_has_it_all(collected: Report) -> None:
     assert [one for section in collected.sections for one in section.parts if isinstance(one, Absent)] == []
 
@@ -242,7 +246,7 @@ def test_the_same_records_make_the_same_page(home: Settings, html: str) -> None:
 def test_the_stage_writes_the_page_and_latest_leads_to_the_newest(own: Settings) -> None:
     result = execute(own, "report", Interval.day(RUN_DATE), run_id="run-2")
     execute(own, "report", Interval.day(BEFORE), run_id="run-2")
-    assert (result.rows_in, result.rows_out) == (25, 25)
+    assert (result.rows_in, result.rows_out) == (26, 26)
     assert result.paths == [str(own.reports_dir / str(RUN_DATE) / "index.html")]
     assert (own.reports_dir / "latest").resolve().name == str(RUN_DATE)
     assert {path.name for path in own.reports_dir.iterdir()} == {"latest", str(BEFORE), str(RUN_DATE)}
@@ -267,7 +271,7 @@ def test_the_command_says_where_the_page_is(own: Settings) -> None:
     said = CliRunner().invoke(app, ["report", "--home", str(own.home)])
     assert said.exit_code == 0, said.output
     assert said.output.splitlines()[-1] == str(own.reports_dir / str(RUN_DATE) / "index.html")
-    assert f"report {RUN_DATE}: 25 rows in, 25 out" in said.output
+    assert f"report {RUN_DATE}: 26 rows in, 26 out" in said.output
 
 
 @hypothesis_settings(deadline=None)

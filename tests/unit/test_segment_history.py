@@ -88,12 +88,14 @@ def test_only_persons_with_consent_and_only_the_run_date_are_recorded() -> None:
             clusters="clusters",
             rfm=f"(VALUES ('ann', DATE '{day}', 'lost'), ('refuser', DATE '{day}', 'lost')) AS rfm(person_id, feature_date, rfm_segment)",
             labels=f"(VALUES ('ann', DATE '{earlier}', 'tag', 'owl'), ('ann', DATE '{day}', 'segment', 'vip')) AS t(person_id, feature_date, kind, label)",
+            firings="(VALUES ('eve', 'person', 'win-back', 'win_back'), (NULL, 'site', 'fell', 'done')) AS t(person_id, kind, rule, outcome)",
         )
         assert connection.execute(query).fetchall() == [
             (day, "ann", "cluster", "0", "busy"),
             (day, "ann", "rfm", "lost", "lost"),
             (day, "ann", "segment", "vip", "vip"),
             (day, "eve", "cluster", "-1", "new"),
+            (day, "eve", "trigger", "win-back", "win_back"),
         ]
 
 

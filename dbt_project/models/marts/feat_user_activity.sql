@@ -63,6 +63,7 @@ final as (
         windowed.days_since_last_event,
         windowed.tenure_days,
         {{ rounded(ratio('windowed.dwell_milliseconds_28d', '1000 * windowed.n_dwells')) }} as avg_dwell_seconds_28d,
+        {{ rounded('50 * power(5e-1, windowed.days_since_last_event / 14e0) + 50 * windowed.n_active_days_28d / 28e0') }} as engagement_score,
         tastes.top_category_28d as top_category,
         windowed.country,
         windowed.device
