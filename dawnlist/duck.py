@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dawnlist.errors import StorageError
 from dawnlist.files import replace_file
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dawnlist.settings import Settings
 
 SPILL_SECONDS = 24 * 60 * 60
+OLDEST_READER: Final = "v1.2.0"  # of what is written here: the releases that analysts and websites have open it
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def connect(settings: "Settings", database: Path | str = ":memory:", *, read_onl
 
     with suppress(OSError):  # DuckDB makes the last folder of its path only; who may not write there cannot spill either, and is told then
         settings.scratch_dir.mkdir(parents=True, exist_ok=True)
-    connection = duckdb.connect(str(database), read_only=read_only)
+    connection = duckdb.connect(str(database), read_only=read_only, config={} if read_only else {"storage_compatibility_version": OLDEST_READER})
     try:
         with interruptible():
             _set_up(connection, settings)
