@@ -28,6 +28,8 @@ NOT_BENCHMARKS = {
     "pairs",
     "factors",
     "splits",
+    "listed",
+    "publications",
 }
 
 
