@@ -30,6 +30,8 @@ NOT_BENCHMARKS = {
     "splits",
     "listed",
     "publications",
+    "swaps",
+    "exports",
 }
 
 
