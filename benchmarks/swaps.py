@@ -89,10 +89,10 @@ def timed(owner: Any, name: str) -> Iterator[list[float]]:
     seconds: list[float] = []
     work = getattr(owner, name)
 
-    def noted(*arguments: Any) -> Any:
+    def noted(*arguments: Any, **options: Any) -> Any:
         started = time.perf_counter()
         try:
-            return work(*arguments)
+            return work(*arguments, **options)
         finally:
             seconds.append(time.perf_counter() - started)
 
