@@ -32,6 +32,7 @@ NOT_BENCHMARKS = {
     "publications",
     "swaps",
     "exports",
+    "rankers",
 }
 
 
