@@ -33,6 +33,7 @@ NOT_BENCHMARKS = {
     "swaps",
     "exports",
     "rankers",
+    "growth",
 }
 
 

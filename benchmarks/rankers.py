@@ -45,6 +45,11 @@ def frame(first: int, n_persons: int) -> ranker.Rows:
     return ranker.Rows(person, np.tile(np.arange(CANDIDATES, dtype=np.int32), n_persons), taken >= np.repeat(limit, CANDIDATES), features)
 
 
+def teaching() -> tuple[ranker.Rows, ranker.Rows]:
+    """What a ranker is fitted on, and what stops it."""
+    return frame(-1 % 2**32, TAUGHT), frame(-2 % 2**32, STOPPING)
+
+
 def _first(rows: ranker.Rows, scores: np.ndarray) -> np.ndarray:
     return ranker.ranks(rows.person, rows.item, scores) <= LENGTH
 
@@ -53,7 +58,7 @@ def main(figures: Path) -> None:
     """Write the figures."""
     n_users = int(os.environ.get("BENCH_USERS", USERS))
     settings = Ranker()
-    booster = ranker.train(frame(-1 % 2**32, TAUGHT), frame(-2 % 2**32, STOPPING), settings, seed=1, threads=THREADS)
+    booster = ranker.train(*teaching(), settings, seed=1, threads=THREADS)
     assert booster is not None
     booster = ranker.from_text(ranker.to_text(booster))
     chosen = cascade.choose(booster, frame(-3 % 2**32, JUDGING), length=LENGTH, recall=settings.cascade_recall, threads=THREADS)
