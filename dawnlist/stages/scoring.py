@@ -1,7 +1,7 @@
 """The ranker over everybody's candidates, bucket by bucket: in this process, or in the executors of Spark."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -27,13 +27,14 @@ def scored(connection: "duckdb.DuckDBPyConnection", settings: Settings, order: l
         yield first, last
 
 
-def _in_spark(connection: "duckdb.DuckDBPyConnection", settings: Settings, order: lists.Order, ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _in_spark(connection: "duckdb.DuckDBPyConnection", settings: Settings, order: lists.Order, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """The frames go to the executors as one Parquet file a bucket, below the home, which executors on other machines have to share."""
     import pyarrow.parquet as pq
 
     from spark_jobs import scoring
     from spark_jobs.session import session
 
+    assert order.booster is not None
     folder = settings.scratch_dir / f"frames-{uuid4().hex}"
     folder.mkdir(parents=True)
     try:
