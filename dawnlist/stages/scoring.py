@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from dawnlist.duck import literal
 from dawnlist.settings import Settings
@@ -35,7 +34,8 @@ def _in_spark(connection: "duckdb.DuckDBPyConnection", settings: Settings, order
     from spark_jobs.session import session
 
     assert order.booster is not None
-    folder = settings.scratch_dir / f"frames-{uuid4().hex}"
+    folder = settings.scratch_dir / "frames"
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed: one recommends at a time
     folder.mkdir(parents=True)
     try:
         frames = {bucket: folder / f"{bucket[0]:010}.parquet" for bucket in ranges}
