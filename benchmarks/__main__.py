@@ -28,6 +28,12 @@ NOT_BENCHMARKS = {
     "pairs",
     "factors",
     "splits",
+    "listed",
+    "publications",
+    "swaps",
+    "exports",
+    "rankers",
+    "growth",
 }
 
 

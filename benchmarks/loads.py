@@ -17,6 +17,7 @@ from benchmarks.record import Record
 RUNS = 3
 ROWS = 10_000_000
 Ours = TypeVar("Ours")
+Peer = TypeVar("Peer")
 PEER_FORMATS = {"csv": "csv", "jsonl": "json"}
 
 
@@ -58,7 +59,7 @@ def peak_mib(load: Mapping[str, Measurement]) -> int:
     return max(stage.peak_mib for stage in load.values())
 
 
-def alternate(ours: Callable[[], Ours], peer: Callable[[], Measurement]) -> tuple[list[Ours], list[Measurement]]:
+def alternate(ours: Callable[[], Ours], peer: Callable[[], Peer]) -> tuple[list[Ours], list[Peer]]:
     """Ours and the peer in turns, so that what else the machine does falls on both."""
     pairs = [(ours(), peer()) for _ in range(RUNS)]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]

@@ -13,7 +13,7 @@ from dawnlist.lake import Lake
 from dawnlist.locks import exclusive
 from dawnlist.serving import Publication, Store, open_store, tables
 from dawnlist.serving.archive import Archive
-from dawnlist.serving.base import ROLLBACK, SUPPRESSION
+from dawnlist.serving.base import ROLLBACK, SCHEMA, SERVABLE, SUPPRESSION, audit
 from dawnlist.serving.suppression import Suppressed, suppress
 from dawnlist.settings import Settings
 
@@ -42,7 +42,10 @@ class Publisher:
         return archive(self.settings)
 
     def publish(self, fill: "Callable[[duckdb.DuckDBPyConnection], Publication]", *, run_id: str) -> Publication:
-        """Swap in what `fill` puts into schema `serving` of an empty database. Where `fill` raises, nothing is changed."""
+        """Audit and swap in what `fill` puts into schema `serving` of an empty database. Where `fill` raises, nothing is changed.
+
+        Raises PublicationError when the audit fails.
+        """
         folder = self.settings.serving_file.parent
         for leftover in folder.glob(".serving-*"):  # of a run that was killed: this run holds the lock
             leftover.unlink()
@@ -50,6 +53,8 @@ class Publisher:
         try:
             with duck.connect(self.settings, prepared) as connection:
                 publication = fill(connection)
+                audit(connection, publication)
+                connection.execute(f"DROP TABLE {SCHEMA}.{SERVABLE}")
                 self.archive.keep(connection, publication)
             self.store.replace(prepared, publication)
             self.archive.prune(self.settings.serving.keep_publications)

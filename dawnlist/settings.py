@@ -208,6 +208,13 @@ class Ranker(_Section):
     max_candidates: int = Field(40, ge=1, description="candidates per user that the ranker scores: the first ones by reciprocal rank fusion of their sources")
     max_training_users: int = Field(40_000, ge=10, description="users with labels that the ranker is trained on, chosen by hash")
     max_evaluation_users: int = Field(20_000, ge=10, description="users of the held-out slice that the lists are compared on, chosen by hash")
+    cascade_recall: float = Field(
+        0.999,
+        gt=0,
+        le=1,
+        description="a first stage of few trees goes before the ranker where it keeps this share of what the ranker alone would show, docs/models.md",
+    )
+    scoring: Literal["local", "spark"] = Field("local", description="where the ranker scores: in the process of the night, or in the executors of Spark")
 
 
 class Training(_Section):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING
 
-from models import frame, popular, ranker
+from models import cascade, frame, popular, ranker
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,7 +35,9 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Why:
-    """Of a candidate. With a ranker: score before policies = `bias` + the sum over `features` + `other_features`; without one there are none of these."""
+    """Of a candidate. With a ranker: score before policies = `bias` + the sum over `features` + `other_features`; there are none of these without one, and where only the
+    first stage of a cascade has looked at the candidate.
+    """
 
     proposals: tuple[Proposal, ...]
     bias: float | None
@@ -44,7 +46,7 @@ class Why:
 
     @property
     def score(self) -> float | None:
-        """The score before policies; None without a ranker."""
+        """The score before policies; None where the ranker has given none."""
         return None if self.bias is None else self.bias + (self.other_features or 0) + sum(one.contribution for one in self.features)
 
 
@@ -55,7 +57,12 @@ def of_person(connection: "duckdb.DuckDBPyConnection", order: "Order", *, n_feat
     features = ranker.matrix(table)
     names = list(frame.FEATURES)
     items: list[str] = table.column("item_id").to_pylist()
-    parts = ranker.contributions(order.booster, features, threads=threads).tolist() if order.booster else [[] for _ in items]
+    parts: list[list[float]] = [[] for _ in items]
+    if order.booster:
+        person, numbers = (table.column(name).to_numpy() for name in ("p", "i"))
+        _, is_whole = cascade.score(order.booster, order.cascade, person, numbers, features, threads=threads)
+        found = ranker.contributions(order.booster, features, threads=threads).tolist()
+        parts = [part if whole else [] for part, whole in zip(found, is_whole, strict=True)]
     values = [dict(zip(names, row, strict=True)) for row in features.tolist()]
     return {item: Why(_proposals(known), *_contributions(known, part, n_features)) for item, known, part in zip(items, values, parts, strict=True)}
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dawnlist.duck import literal
-from models import frame, popular, ranker, registry
+from models import cascade, frame, popular, ranker, registry
+from models.cascade import Cascade
 from models.inputs import Inputs
 from models.policies import Policy, applied, top
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 REASONS: Final = {
     "own": "you chose it before",
@@ -90,19 +92,28 @@ def create_fallback(connection: "duckdb.DuckDBPyConnection", *, season_every: in
 
 @dataclass(frozen=True)
 class Order:
-    """How a model orders candidates: by the ranker's `booster`, else by the source `leader` first, else by the fusion alone."""
+    """How a model orders candidates: by the ranker's `booster` (in two stages where there is a `cascade`), else by the source `leader` first, else by the fusion alone."""
 
     booster: Any | None
     leader: str | None
     weights: Mapping[str, float]
     keep: int
+    cascade: Cascade | None = None
 
     @classmethod
     def of(cls, model: registry.Model, *, keep: int, as_judged: bool = False) -> "Order":
-        """The order of a registered model; `keep` candidates per person are looked at. `as_judged`: by the trees before the evaluation slice was fitted."""
+        """The order of a registered model; `keep` candidates per person are looked at. `as_judged`: by the trees before the evaluation slice was fitted, in one stage."""
         served, trees = model.metadata["served"], model.judged if as_judged else model.ranker
         leader = served if served in frame.SINGLE else None
-        return cls(ranker.from_text(trees) if trees else None, leader, model.metadata["weights"], keep)
+        cascade = None if as_judged else Cascade.of(model.metadata)
+        return cls(ranker.from_text(trees) if trees else None, leader, model.metadata["weights"], keep, cascade)
+
+    def frame(self, first: int, last: int) -> str:
+        """SQL of the frame of the persons first <= p < last."""
+        return frame.frame(first=first, last=last, keep=self.keep, weights=self.weights, features=self.booster is not None, leader=self.leader)
+
+
+_SOURCE: Final = f"list_extract({list(frame.SOURCES)}, source + 1) AS source"
 
 
 def score(connection: "duckdb.DuckDBPyConnection", order: Order, *, first: int, last: int, threads: int) -> None:
@@ -110,22 +121,18 @@ def score(connection: "duckdb.DuckDBPyConnection", order: Order, *, first: int, 
 
     With a ranker the score is its, comparable within a list; else it is the reciprocal of the place.
     """
-    import pyarrow as pa
-
-    query = frame.frame(first=first, last=last, keep=order.keep, weights=order.weights, features=order.booster is not None, leader=order.leader)
-    names = f"list_extract({list(frame.SOURCES)}, source + 1)"
+    query = order.frame(first, last)
     if order.booster is None:
-        connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE scored AS SELECT p, i, place, round(1 / place, {SCORE_DIGITS}) AS score, {names} AS source FROM ({query})"
-        )
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE scored AS SELECT p, i, place, round(1 / place, {SCORE_DIGITS}) AS score, {_SOURCE} FROM ({query})")
         return
-    table: pa.Table = connection.sql(query).to_arrow_table()
-    scores = ranker.score(order.booster, ranker.matrix(table), threads=threads)
-    places = ranker.ranks(table.column("p").to_numpy(), table.column("i").to_numpy(), scores)
-    ordered = table.select(["p", "i", "source"]).append_column("place", pa.array(places)).append_column("score", pa.array(scores))
-    connection.register("ordered", ordered)
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE scored AS SELECT p, i, place, score, {names} AS source FROM ordered")
-    connection.unregister("ordered")
+    create_scored(connection, cascade.ranked(order.booster, order.cascade, connection.sql(query).to_arrow_table(), threads=threads))
+
+
+def create_scored(connection: "duckdb.DuckDBPyConnection", ranked: "pa.Table") -> None:
+    """Table `scored` of what a ranker made of a frame (cascade.ranked)."""
+    connection.register("ranked", ranked)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE scored AS SELECT p, i, place, score, {_SOURCE} FROM ranked")
+    connection.unregister("ranked")
 
 
 def create_no_scores(connection: "duckdb.DuckDBPyConnection") -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from hashlib import md5
 from typing import TYPE_CHECKING, Any, Final
 
-from models import evaluation, frame, popular, ranker
+from models import cascade, evaluation, frame, popular, ranker
 from models.inputs import Cut, Inputs
 from models.lists import Order
 from models.policies import applied, listable, not_excluded, top
@@ -75,7 +75,8 @@ class Slice:
 class Outcome:
     """What was learnt: the ranker's text (None where none is served), the strategy to serve, the window of popular lists, the sources' weights, how good all were.
 
-    `judged` is the order that the evaluation slice judges: that of the ranker before it was fitted to that slice.
+    `judged` is the order that the evaluation slice judges: that of the ranker before it was fitted to that slice. `cascade`: the ranker's first stage and how
+    good it is (cascade.choose); None where one stage scores all.
     """
 
     ranker: str | None
@@ -85,6 +86,7 @@ class Outcome:
     metrics: dict[str, Any]
     notes: list[str]
     judged: Order
+    cascade: Mapping[str, float] | None = None
 
     @property
     def judged_ranker(self) -> str | None:
@@ -123,6 +125,9 @@ def learn(connection: "duckdb.DuckDBPyConnection", training: Past, stopping: Pas
         found = f"{len(training.persons)} and {len(judging.persons)} persons with labels in the two slices"
         notes.append(f"No ranker was trained: {found}, too few of them with a hit among their candidates. The lists are those of '{served}'.")
     final = ranker.refit(ranker.joined(later.rows, judged.rows), trees, settings.ranker, **options) if booster and served == RANKER else None
+    two_stages = (
+        cascade.choose(final, judged.rows, length=settings.recommend.list_length, recall=settings.ranker.cascade_recall, threads=threads) if final else None
+    )
     metrics = _metrics(judged, lists, served=served, window=window, seed=settings.seed)
     metrics |= {
         "held_out": held_out,
@@ -132,7 +137,7 @@ def learn(connection: "duckdb.DuckDBPyConnection", training: Past, stopping: Pas
         "importance": ranker.importance(final) if final else {},
     }
     order = Order(booster if final else None, served if served in frame.SINGLE else None, weights, settings.ranker.max_candidates)
-    return Outcome(ranker.to_text(final) if final else None, served, window, weights, metrics, notes, order)
+    return Outcome(ranker.to_text(final) if final else None, served, window, weights, metrics, notes, order, two_stages)
 
 
 def validated(connection: "duckdb.DuckDBPyConnection", past: Past, settings: "Settings", *, threads: int) -> dict[str, float]:

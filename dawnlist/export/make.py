@@ -1,7 +1,6 @@
 """A night's export: the full bundle of what is published, and a delta for every place that a consumer stands at."""
 
 import shutil
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
@@ -73,7 +72,7 @@ def export(
                 firings = documents.firings(connection, night)
             run = _Run(publication, run_id, attempt, created_at, _totals(connection), firings)
             sequence, is_new = _full(connection, root, run, settings.export, accept_churn=accept_churn)
-            deltas = tuple(_deltas(connection, root, sequence, run, settings.export))
+            deltas = _deltas(connection, root, sequence, run, settings.export)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     shelf.point_at(root, sequence)
@@ -107,8 +106,9 @@ def _full(connection: "duckdb.DuckDBPyConnection", root: Path, run: _Run, settin
     return sequence, True
 
 
-def _deltas(connection: "duckdb.DuckDBPyConnection", root: Path, sequence: int, run: _Run, settings: Export) -> Iterable[Path]:
+def _deltas(connection: "duckdb.DuckDBPyConnection", root: Path, sequence: int, run: _Run, settings: Export) -> tuple[Path, ...]:
     """Make the deltas to `sequence` that are not there, one from each bundle that a consumer stands at and whose hashes are kept."""
+    made = []
     for base in sorted({one.sequence for one in consumers.read(root).values()} - {sequence}):
         folder = shelf.delta(root, sequence, base)
         if folder.exists() or not shelf.hashes(root, base).is_file():
@@ -117,7 +117,8 @@ def _deltas(connection: "duckdb.DuckDBPyConnection", root: Path, sequence: int, 
         contents: dict[tuple[Documents, Change], str] = {(kind, "upsert"): delta.changed(kind) for kind in KINDS}
         contents |= {(kind, "delete"): delta.gone(kind) for kind in KINDS}
         _write(connection, root, folder, run, settings, {"kind": "delta", "sequence": sequence, "base_sequence": base}, contents)
-        yield folder
+        made.append(folder)
+    return tuple(made)
 
 
 def _is_same(root: Path, sequence: int, run: _Run, settings: Export) -> bool:

@@ -40,7 +40,7 @@ class Archive:
         for table in SERVING_TABLES:
             connection.execute(f"COPY {SCHEMA}.{table} TO {literal(str(aside / f'{table}.parquet'))} (FORMAT parquet, COMPRESSION zstd)")
         write_json(aside / RECORD, {**asdict(publication), "files": {table: sha256_of(aside / f"{table}.parquet") for table in SERVING_TABLES}})
-        target = self._of(publication.sequence)
+        target = self.folder(publication.sequence)
         if target.exists():
             remove_folder(target)
         place_folder(aside, target)
@@ -50,7 +50,7 @@ class Archive:
 
         Raises MissingInputError when it is not kept, CorruptedError when a file was changed.
         """
-        folder = self._of(sequence)
+        folder = self.folder(sequence)
         if not folder.exists():
             known = ", ".join(str(one) for one in self.sequences()) or "none"
             raise MissingInputError(f"Publication {sequence} is not kept. There are: {known}. `dawnlist publications` lists them.")
@@ -69,7 +69,8 @@ class Archive:
     def prune(self, keep: int) -> None:
         """Remove all but the newest `keep`."""
         for sequence in self.sequences()[:-keep]:
-            remove_folder(self._of(sequence))
+            remove_folder(self.folder(sequence))
 
-    def _of(self, sequence: int) -> Path:
+    def folder(self, sequence: int) -> Path:
+        """Where publication `sequence` is kept."""
         return self._folder / f"{sequence:06d}"

@@ -1,4 +1,4 @@
-"""What both serving stores have in common: the record of a publication, the interface, and the audit in SQL that both speak."""
+"""What both serving stores have in common: the record of a publication, the interface, and the audit of what is to be published."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import duckdb
 
 SCHEMA: Final = "serving"
-# The items that may be shown: side table of a publication that is being made, dropped before it is seen.
+# The items that may be shown: side table of a publication that is being made, dropped when the audit has passed.
 SERVABLE: Final = "servable_items"
 
 NIGHT, ROLLBACK, SUPPRESSION = "night", "rollback", "suppression"
@@ -96,8 +96,8 @@ class Store(Protocol):
     def replace(self, prepared: Path, publication: Publication) -> None:
         """Make the tables of the DuckDB file `prepared` the published ones, in one step; `prepared` is used up.
 
-        Raises PublicationError when the audit of what was loaded fails, ServingError when the store cannot be written; then what
-        was published stays.
+        It has passed the audit. Raises PublicationError when not all of its rows arrived, ServingError when the store cannot be written;
+        then what was published stays.
         """
 
     def published(self, connection: "duckdb.DuckDBPyConnection") -> AbstractContextManager[Publication]:
@@ -118,21 +118,34 @@ def _literal(value: Any) -> str:
     return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
 
 
-def audit(rows_of: Callable[[str], Iterable[Any]], names: dict[str, str], publication: Publication) -> None:
-    """Raise PublicationError unless the loaded tables hold what `publication` says, and nothing that may not be shown.
+def audit(connection: "duckdb.DuckDBPyConnection", publication: Publication) -> None:
+    """Raise PublicationError unless the tables of schema `serving` of `connection` hold what `publication` says, and nothing that may not be shown.
 
-    `rows_of` runs a query; `names` maps each serving table, and SERVABLE, to the name that it has there.
+    It is done where the tables are made, whatever the store: a store then has to see that all rows have arrived, and nothing else.
     """
-    found = [f"{table} has {count} rows instead of {publication.rows[table]}" for table, count in _counts(rows_of, names) if count != publication.rows[table]]
+    found = _missing(lambda table: count(connection, f"SELECT count(*) FROM {SCHEMA}.{table}"), publication)
     for table, (keys, items) in LISTS.items():
-        for fault, query in _faults(names, table, keys, items):
-            number = int(next(iter(rows_of(query)))[0])
+        for fault, query in _faults(f"{SCHEMA}.{table}", keys, items):
+            number = count(connection, query)
             if number:
                 found.append(f"{number} {fault} in {table}")
-    repeated = f"SELECT count(*) FROM (SELECT alias_id FROM {names['user_aliases']} GROUP BY alias_id HAVING count(*) > 1) AS repeated"
-    number = int(next(iter(rows_of(repeated)))[0])
-    found += [f"{number} ids lead to more than one person in user_aliases"] if number else []
+    repeated = count(connection, f"SELECT count(*) FROM (SELECT alias_id FROM {SCHEMA}.user_aliases GROUP BY alias_id HAVING count(*) > 1)")
+    found += [f"{repeated} ids lead to more than one person in user_aliases"] if repeated else []
     found += [f"{table} is empty" for table in ("recommendations", "popular_items") if not publication.rows[table]]
+    _refuse(found, publication)
+
+
+def check_arrived(rows_in: Callable[[str], int], publication: Publication) -> None:
+    """Raise PublicationError unless a store has all rows: `rows_in` counts those of a serving table there."""
+    _refuse(_missing(rows_in, publication), publication)
+
+
+def _missing(rows_in: Callable[[str], int], publication: Publication) -> list[str]:
+    counts = {table: rows_in(table) for table in SERVING_TABLES}
+    return [f"{table} has {counts[table]} rows instead of {rows}" for table, rows in publication.rows.items() if counts[table] != rows]
+
+
+def _refuse(found: list[str], publication: Publication) -> None:
     if found:
         raise PublicationError(
             f"The lists of {publication.run_date} were not published: {'; '.join(found)}. What was published before stays; "
@@ -140,22 +153,23 @@ def audit(rows_of: Callable[[str], Iterable[Any]], names: dict[str, str], public
         )
 
 
-def _counts(rows_of: Callable[[str], Iterable[Any]], names: dict[str, str]) -> Iterable[tuple[str, int]]:
-    for table in SERVING_TABLES:
-        yield table, int(next(iter(rows_of(f"SELECT count(*) FROM {names[table]}")))[0])
+def count(connection: "duckdb.DuckDBPyConnection", query: str) -> int:
+    """The one number that `query` gives."""
+    [(number,)] = connection.execute(query).fetchall()
+    return int(number)
 
 
-def _faults(names: dict[str, str], table: str, keys: tuple[str, ...], items: tuple[str, ...]) -> Iterable[tuple[str, str]]:
-    key, name = ", ".join(keys), names[table]
+def _faults(name: str, keys: tuple[str, ...], items: tuple[str, ...]) -> Iterable[tuple[str, str]]:
+    key = ", ".join(keys)
     broken = "min(rank) <> 1 OR max(rank) <> count(*) OR count(DISTINCT rank) <> count(*)"
-    yield "lists whose ranks are not 1, 2, 3 …", f"SELECT count(*) FROM (SELECT {key} FROM {name} GROUP BY {key} HAVING {broken}) AS lists"
+    yield "lists whose ranks are not 1, 2, 3 …", f"SELECT count(*) FROM (SELECT {key} FROM {name} GROUP BY {key} HAVING {broken})"
     yield (
         "lists that name an item twice",
-        f"SELECT count(*) FROM (SELECT {key} FROM {name} GROUP BY {key} HAVING count(DISTINCT {items[0]}) <> count(*)) AS lists",
+        f"SELECT count(*) FROM (SELECT {key} FROM {name} GROUP BY {key} HAVING count(DISTINCT {items[0]}) <> count(*))",
     )
     yield "scores that are no number", f"SELECT count(*) FROM {name} WHERE score IS NULL OR NOT abs(score) < 'infinity'::float8"
     for column in items:
         yield (
             f"rows whose {column} is blocked, unavailable or unknown",
-            f"SELECT count(*) FROM {name} AS shown WHERE NOT EXISTS (SELECT 1 FROM {names[SERVABLE]} AS may WHERE may.item_id = shown.{column})",
+            f"SELECT count(*) FROM {name} AS shown ANTI JOIN {SCHEMA}.{SERVABLE} AS may ON may.item_id = shown.{column}",
         )

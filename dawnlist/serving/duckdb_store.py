@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from dawnlist.duck import connect, literal, replace_database
 from dawnlist.errors import MissingInputError, ServingError
-from dawnlist.serving.base import NIGHT, PUBLICATIONS, SCHEMA, SERVABLE, Publication, audit, insert_of
+from dawnlist.serving.base import NIGHT, PUBLICATIONS, SCHEMA, Publication, insert_of
 from dawnlist.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,10 +36,7 @@ class DuckDBStore:
             return _history(connection, "published")
 
     def replace(self, prepared: Path, publication: Publication) -> None:
-        names = {table: f"{SCHEMA}.{table}" for table in (*publication.rows, SERVABLE)}
         with connect(self._settings, prepared) as connection:
-            audit(lambda query: connection.execute(query).fetchall(), names, publication)
-            connection.execute(f"DROP TABLE {names[SERVABLE]}")
             self._carry_history_over(connection)
             connection.execute(insert_of(publication, f"{SCHEMA}.publications"))
             for table, column in INDEXES.items():

@@ -1,4 +1,4 @@
-"""The serving tables in Postgres: loaded beside the published ones, audited there, and swapped in by renaming in one transaction.
+"""The serving tables in Postgres: loaded beside the published ones, counted there, and swapped in by renaming in one transaction.
 
 Readers see the old tables or the new ones. What roles were granted on a table is granted on its successor.
 """
@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from dawnlist.columns import SERVING_TABLES
 from dawnlist.duck import connect, identifier, literal
 from dawnlist.errors import DawnlistError, LockedError, MissingInputError, ServingError, SettingsError
-from dawnlist.serving.base import NIGHT, PRIMARY_KEYS, PUBLICATIONS, SCHEMA, SERVABLE, Publication, audit, insert_of
+from dawnlist.serving.base import NIGHT, PRIMARY_KEYS, PUBLICATIONS, SCHEMA, Publication, check_arrived, insert_of
 from dawnlist.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ CONNECT_SECONDS: Final = 10
 BATCH_ROWS: Final = 100_000
 ADVISORY_LOCK: Final = 0x6461776E  # "dawn": one publisher at a time in one database
 PUBLISHER_WAIT: Final = "10s"
+KEY_MEMORY: Final = "256MB"  # for sorting the keys of a table; Postgres' default is 64MB
 # Below Postgres' deadlock_timeout (1 s): a swap that meets a long reader steps back and tries again instead of being in its way.
 SWAP_LOCK_WAIT: Final = "200ms"
 LOCK_ORDER: Final = ("user_aliases", *(table for table in SERVING_TABLES if table != "user_aliases"))  # as a website reads: alias first, then its list
@@ -65,15 +66,15 @@ class PostgresStore:
             return self._history(connection) if "publications" in _tables(connection) else []
 
     def replace(self, prepared: Path, publication: Publication) -> None:
-        side = {table: f"{table}__{publication.sequence:06d}" for table in (*SERVING_TABLES, SERVABLE)}
+        side = {table: f"{table}__{publication.sequence:06d}" for table in SERVING_TABLES}
         with self._connected() as connection, connection.cursor() as cursor:
             self._begin_publishing(connection)
             self._load(connection, prepared, side)
-            names = {table: f"{SCHEMA}.{name}" for table, name in side.items()}
-            audit(lambda query: _rows(connection, query), names, publication)
+            check_arrived(lambda table: int(_rows(connection, f"SELECT count(*) FROM {SCHEMA}.{side[table]}")[0][0]), publication)
+            cursor.execute(f"SET maintenance_work_mem = '{KEY_MEMORY}'")
             for table, key in PRIMARY_KEYS.items():
-                cursor.execute(f"ALTER TABLE {names[table]} ADD CONSTRAINT {side[table]}_key PRIMARY KEY ({', '.join(key)})")
-                cursor.execute(f"ANALYZE {names[table]}")
+                cursor.execute(f"ALTER TABLE {SCHEMA}.{side[table]} ADD CONSTRAINT {side[table]}_key PRIMARY KEY ({', '.join(key)})")
+                cursor.execute(f"ANALYZE {SCHEMA}.{side[table]}")
             self._swap(connection, side, publication)
         prepared.unlink()
 
@@ -120,13 +121,13 @@ class PostgresStore:
                 "ADD COLUMN IF NOT EXISTS n_user_segments bigint DEFAULT 0"
             )
             for table in _tables(connection):
-                if re.fullmatch(rf"({'|'.join((*SERVING_TABLES, SERVABLE))})__\d+", table):
+                if re.fullmatch(rf"({'|'.join(SERVING_TABLES)})__\d+", table):
                     cursor.execute(f"DROP TABLE {SCHEMA}.{table}")
 
     def _load(self, connection: "Connection", prepared: Path, side: dict[str, str]) -> None:
         with connect(self._settings, prepared, read_only=True) as source, connection.cursor() as cursor:
             for table, name in side.items():
-                cursor.execute(f"CREATE TABLE {SCHEMA}.{name} ({_columns(SERVING_TABLES.get(table, {'item_id': 'VARCHAR'}))})")
+                cursor.execute(f"CREATE TABLE {SCHEMA}.{name} ({_columns(SERVING_TABLES[table])})")
                 reader = source.sql(f"FROM {SCHEMA}.{table}").to_arrow_reader(BATCH_ROWS)
                 cursor.adbc_ingest(name, reader, mode="append", db_schema_name=SCHEMA)
 
@@ -159,7 +160,6 @@ class PostgresStore:
                 cursor.execute(f"DROP TABLE {SCHEMA}.{table}")
             for table in SERVING_TABLES:
                 cursor.execute(f"ALTER TABLE {SCHEMA}.{side[table]} RENAME TO {table}")
-            cursor.execute(f"DROP TABLE {SCHEMA}.{side[SERVABLE]}")
             for grant in self._role_grants():
                 cursor.execute(grant)
             cursor.execute(insert_of(publication, f"{SCHEMA}.publications"))

@@ -12,10 +12,10 @@ from dawnlist.duck import connect
 from dawnlist.errors import MissingInputError
 from dawnlist.lake import DataFile, Lake
 from dawnlist.settings import Settings
-from dawnlist.stages import gate
+from dawnlist.stages import gate, scoring
 from dawnlist.stages.base import Interval, Night, StageResult
 from dawnlist.stages.champion import ask, watch
-from dawnlist.stages.modelling import POINTER, cut_of, inputs_of, make_candidates, threads_of
+from dawnlist.stages.modelling import POINTER, cut_of, inputs_of, make_candidates
 from models import frame, lists, merchandising, popular, registry
 from models.inputs import listed_persons
 from models.policies import Policy
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import duckdb
 
 STAGE = "recommend"
-BUCKET_PERSONS = 20_000  # with 40 candidates each, the frame of a bucket takes about 0.5 GB
 
 
 def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
@@ -94,8 +93,7 @@ def _recommendations(
     """One file per bucket of persons with a history, and one of everybody else: they have no candidates of their own."""
     length = settings.recommend.list_length
     files = []
-    for first, last in lists.buckets(n_persons, BUCKET_PERSONS):
-        lists.score(connection, order, first=first, last=last, threads=threads_of(settings))
+    for first, last in scoring.scored(connection, settings, order, n_persons=n_persons):
         lists.create_lists(connection, policies, first=first, last=last, length=length)
         files.append(tables.write(connection, "recommendations", lists.recommendations(whose="person", model_version=version)))
     lists.create_no_scores(connection)

@@ -166,5 +166,6 @@ def _metadata(settings: Settings, tables: Snapshot, training: Cut, judging: Cut,
         "served": outcome.served,
         "window": outcome.window,
         "weights": dict(outcome.weights),
+        "cascade": outcome.cascade,
         "metrics": outcome.metrics,
     }

@@ -184,6 +184,17 @@ def test_the_same_night_again_gives_the_same_model_and_the_same_bytes(night: Nig
         assert [file.sha256 for file in after.data_files(table)] == [file.sha256 for file in before.data_files(table)]
 
 
+def test_scoring_in_spark_gives_the_same_bytes(night: Night_) -> None:
+    settings, trained, _ = night
+    assert trained.metrics["served"] == "ranker"
+    tables = Night.load(settings, RUN_DATE).tables
+    before = tables.snapshot()
+    recommend.run(settings.model_copy(update={"ranker": settings.ranker.model_copy(update={"scoring": "spark"})}), Interval.day(RUN_DATE), run_id="test")
+    after = tables.snapshot()
+    assert [file.sha256 for file in after.data_files("recommendations")] == [file.sha256 for file in before.data_files("recommendations")]
+    assert not (settings.scratch_dir / "frames").exists()
+
+
 def test_a_changed_model_is_not_served(night: Night_, tmp_path: Path) -> None:
     settings = opened(tmp_path / "home", MARTS)
     version = night[1].metrics["model_version"]

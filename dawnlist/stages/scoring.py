@@ -1,0 +1,50 @@
+"""The ranker over everybody's candidates, bucket by bucket: in this process, or in the executors of Spark."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from dawnlist.duck import literal
+from dawnlist.settings import Settings
+from dawnlist.stages.modelling import threads_of
+from models import lists, ranker
+
+if TYPE_CHECKING:
+    import duckdb
+
+BUCKET_ROWS = 800_000  # with some 60 features, the frame of a bucket takes about 0.5 GB
+
+
+def scored(connection: "duckdb.DuckDBPyConnection", settings: Settings, order: lists.Order, *, n_persons: int) -> Iterator[tuple[int, int]]:
+    """For each bucket of persons, first <= p < last, the table `scored` in `connection` (lists.score). Buckets and their rows do not depend on `ranker.scoring`."""
+    ranges = lists.buckets(n_persons, max(1, BUCKET_ROWS // order.keep))
+    if settings.ranker.scoring == "spark" and order.booster is not None and ranges:
+        yield from _in_spark(connection, settings, order, ranges)
+        return
+    for first, last in ranges:
+        lists.score(connection, order, first=first, last=last, threads=threads_of(settings))
+        yield first, last
+
+
+def _in_spark(connection: "duckdb.DuckDBPyConnection", settings: Settings, order: lists.Order, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The frames go to the executors as one Parquet file a bucket, below the home, which executors on other machines have to share."""
+    import pyarrow.parquet as pq
+
+    from spark_jobs import scoring
+    from spark_jobs.session import session
+
+    assert order.booster is not None
+    folder = settings.scratch_dir / "frames"
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed: one recommends at a time
+    folder.mkdir(parents=True)
+    try:
+        frames = {bucket: folder / f"{bucket[0]:010}.parquet" for bucket in ranges}
+        for (first, last), path in frames.items():
+            connection.execute(f"COPY ({order.frame(first, last)}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION lz4)")
+        with session(settings) as spark:
+            scoring.run(spark, list(frames.values()), ranker.to_text(order.booster), order.cascade)
+        for bucket, path in frames.items():
+            lists.create_scored(connection, pq.read_table(scoring.scores_of(path)))
+            yield bucket
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
