@@ -4,7 +4,7 @@ Everybody has a list. With consent and a history: candidates in the served order
 fallback of their country or device, then the global one. Without consent: the global one, made from nobody's own history.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,6 +41,7 @@ REASONS: Final = {
     "exploration": "new for you to discover",
 }
 SCORE_DIGITS: Final = 6
+Score = Callable[["duckdb.DuckDBPyConnection", int, int], None]  # makes the table `scored` of the persons first <= p < last
 _REASON: Final = f"map({list(REASONS)}, {list(REASONS.values())})[source]"
 
 
@@ -126,6 +127,11 @@ def score(connection: "duckdb.DuckDBPyConnection", order: Order, *, first: int, 
     connection.register("ordered", ordered)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE scored AS SELECT p, i, place, score, {names} AS source FROM ordered")
     connection.unregister("ordered")
+
+
+def by_model(order: Order, *, threads: int) -> Score:
+    """Scores by a model's order."""
+    return lambda connection, first, last: score(connection, order, first=first, last=last, threads=threads)
 
 
 def create_no_scores(connection: "duckdb.DuckDBPyConnection") -> None:

@@ -14,6 +14,8 @@ from dawnlist.duck import identifier, literal, scan
 from dawnlist.serving.base import PRIMARY_KEYS, SCHEMA, SERVABLE, Publication
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import duckdb
 
     from dawnlist.lake import Snapshot
@@ -38,6 +40,27 @@ def prepare(
         order = ", ".join(PRIMARY_KEYS.get(table, ("item_id",)))
         connection.execute(f"CREATE TABLE {SCHEMA}.{table} AS SELECT {columns} FROM ({query}) ORDER BY {order}")
     return described(connection, run_date=run_date, sequence=sequence, run_id=run_id, published_at=published_at, expires_at=expires_at)
+
+
+def renew(
+    connection: "duckdb.DuckDBPyConnection", renewed: "Mapping[str, Sequence[Path]]", *, run_id: str, published_at: datetime, expires_at: datetime
+) -> None:
+    """Put the rows of night's tables in files into the serving tables of `connection`: new lists of some persons and of all popular scopes; other rows stay as they are."""
+    stamp = {"run_id": literal(run_id), "published_at": literal(f"{published_at}"), "expires_at": literal(f"{expires_at}")}
+    for table, key in (("recommendations", "user_id"), ("popular_items", "scope")):
+        night = scan(renewed[table], _NIGHT_COLUMNS[table])
+        own = {"user_id": "person_id"}
+        columns = ", ".join(
+            f"CAST({stamp.get(name, identifier(own.get(name, name)))} AS {kind}) AS {identifier(name)}" for name, kind in SERVING_TABLES[table].items()
+        )
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE renewed AS SELECT {columns} FROM {night}")
+        kept = (
+            f"FROM {SCHEMA}.{table} ANTI JOIN renewed USING ({key})" if table == "recommendations" else f"FROM {SCHEMA}.{table} WHERE NOT EXISTS (FROM renewed)"
+        )
+        order = ", ".join(PRIMARY_KEYS[table])
+        connection.execute(
+            f"CREATE OR REPLACE TABLE {SCHEMA}.{table} AS SELECT {', '.join(SERVING_TABLES[table])} FROM ({kept} UNION ALL FROM renewed) ORDER BY {order}"
+        )
 
 
 def described(connection: "duckdb.DuckDBPyConnection", **known: Any) -> Publication:
