@@ -36,10 +36,11 @@ DIGITS: Final = 6
 
 @dataclass(frozen=True)
 class Turn:
-    """One hour: the events before it that concern the items of the last 24 hours (numbered anew), the users who took something new in it (sorted), what of
-    these items they took (their rows), and how many new items in all, at least 1.
+    """One hour: the events before it that concern the `items` of the last 24 hours (sorted; numbered anew in `past`), the users who took something new in it (sorted),
+    what of these items they took (their rows), and how many new items in all, at least 1.
     """
 
+    items: Ints
     past: Events
     users: Ints
     taken: csr_matrix
@@ -61,7 +62,7 @@ def turns(events: Events, hours: Sequence[int], *, max_users: int | None = None,
             users = np.sort(np.random.default_rng([seed, hour]).choice(users, max_users, replace=False))
         if len(users):
             items = current_items(past)
-            yield Turn(only_items(past, items), users, taken[users][:, items], np.diff(taken[users].indptr))
+            yield Turn(items, only_items(past, items), users, taken[users][:, items], np.diff(taken[users].indptr))
 
 
 def current_items(events: Events, *, window: float = WINDOW) -> Ints:
@@ -75,12 +76,14 @@ def only_items(events: Events, items: Ints) -> Events:
     return Events(events.user[rows], np.searchsorted(items, events.item[rows]), events.weight[rows], events.ages[rows], events.n_users, len(items))
 
 
-def hits_of(turn: Turn, scores: Floats, depth: int = evaluation.DEPTH) -> "np.ndarray[tuple[int, int], np.dtype[np.bool_]]":
-    """The hit matrix of the lists that `scores` (one row a user of the turn; changed in place) make of what is new to the users."""
-    best = top(exclude(scores, turn.past.seen[turn.users]), depth)
-    rows = np.repeat(np.arange(len(best)), best.shape[1])
-    found = np.asarray(turn.taken[rows, np.maximum(best, 0).ravel()]).reshape(best.shape) > 0
-    return found & (best >= 0)
+def hits_of(turn: Turn, scores: Floats, depth: int = evaluation.DEPTH, *, rows: slice = slice(None)) -> "np.ndarray[tuple[int, int], np.dtype[np.bool_]]":
+    """The hit matrix of the lists that `scores` (one row for each of the turn's users in `rows`; changed in place) make of what is new to the users."""
+    best = top(exclude(scores, turn.past.seen[turn.users[rows]]), depth)
+    person = np.repeat(np.arange(len(best)), best.shape[1])
+    found = np.asarray(turn.taken[rows][person, np.maximum(best, 0).ravel()]).reshape(best.shape) > 0
+    hits = np.zeros((len(best), depth), dtype=bool)
+    hits[:, : best.shape[1]] = found & (best >= 0)
+    return hits
 
 
 def learn(events: Events, *, seed: int, hours: Sequence[int] = HOURS, max_users: int = MAX_USERS) -> tuple[Hourly, float]:

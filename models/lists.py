@@ -161,8 +161,9 @@ def create_lists(connection: "duckdb.DuckDBPyConnection", policies: Sequence[Pol
     connection.execute(f"INSERT INTO listed SELECT {columns} FROM ({applied(filled, *policies, top(length))})")
 
 
-def recommendations(*, whose: str, model_version: str) -> str:
-    """SQL of the recommendations in the table `listed`; `whose` is the table that says who has which p: person or other. Ordered by grain.
+def recommendations(*, whose: str, model_version: str, made_on: str) -> str:
+    """SQL of the recommendations in the table `listed`; `whose` is the table that says who has which p: person or other; `made_on` is SQL of the day
+    that they are as of. Ordered by grain.
 
     The reason is that of the first rule with one that touched the row, else the source's.
     """
@@ -170,7 +171,7 @@ def recommendations(*, whose: str, model_version: str) -> str:
     ruled = "list_filter(list_transform(rules, lambda id: said[id]), lambda reason: reason IS NOT NULL)[1]"
     return f"""
         SELECT person_id, rank::INTEGER AS rank, item_id, score, source, coalesce({ruled}, {_REASON}) AS reason, NULL::VARCHAR AS variant, propensity,
-            {literal(model_version)} AS model_version, rules
+            {literal(model_version)} AS model_version, rules, {made_on} AS made_on
         FROM listed JOIN {whose} USING (p) JOIN item USING (i) CROSS JOIN ({said}) ORDER BY person_id, rank
     """
 

@@ -21,11 +21,14 @@ POPULAR_ITEMS: Final = "FROM popular_listed ORDER BY scope, scope_value, rank"
 
 @dataclass(frozen=True)
 class Listing:
-    """What is known before anything is scored: how many persons have candidates of their own, how many lists there are, the policies, and rules' names that nothing has."""
+    """What is known before anything is scored: how many persons have candidates of their own, how many lists there are, the policies, the day
+    that they are as of (SQL), and rules' names that nothing has.
+    """
 
     n_persons: int
     n_lists: int
     policies: Sequence[Policy]
+    made_on: str
     unknown: list[str]
 
 
@@ -42,7 +45,7 @@ def prepare(connection: "duckdb.DuckDBPyConnection", settings: Settings, inputs:
     popular.add_segment_lists(connection, inputs, cut)
     popular.add_season_list(connection, inputs, cut)
     lists.create_fallback(connection, season_every=settings.recommend.season_every)
-    return Listing(len(persons), n_lists, chain(connection, inputs, cut, rules, settings.recommend, seed=settings.seed), unknown)
+    return Listing(len(persons), n_lists, chain(connection, inputs, cut, rules, settings.recommend, seed=settings.seed), cut.date, unknown)
 
 
 def write(
@@ -61,7 +64,7 @@ def write(
     for first, last in lists.buckets(listing.n_persons, BUCKET_PERSONS):
         score(connection, first, last)
         lists.create_lists(connection, listing.policies, first=first, last=last, length=length)
-        files.append(tables.write(connection, table, lists.recommendations(whose="person", model_version=version)))
+        files.append(tables.write(connection, table, lists.recommendations(whose="person", model_version=version, made_on=listing.made_on)))
     lists.create_no_scores(connection)
     lists.create_lists(connection, listing.policies, first=listing.n_persons, last=listing.n_lists, length=length)
-    return [*files, tables.write(connection, table, lists.recommendations(whose="other", model_version=version))]
+    return [*files, tables.write(connection, table, lists.recommendations(whose="other", model_version=version, made_on=listing.made_on))]

@@ -1,18 +1,26 @@
 """recommend: candidates as of the run date, ranked and filtered: a list for everybody, and the popular lists of all scopes."""
 
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dawnlist import tuned, validation
 from dawnlist.data_docs import build_docs
 from dawnlist.duck import connect
-from dawnlist.rules import in_force
+from dawnlist.lake import Lake
+from dawnlist.rules import Rule, in_force
 from dawnlist.settings import Settings
 from dawnlist.stages import gate
-from dawnlist.stages.base import Interval, Night, StageResult
+from dawnlist.stages.base import DAY, Interval, Night, StageResult
 from dawnlist.stages.champion import ask, watch
 from dawnlist.stages.listing import POPULAR_ITEMS, prepare, write
 from dawnlist.stages.modelling import cut_of, inputs_of, make_candidates, model_of, threads_of
-from models import lists
+from models import frame, lists, merchandising
+from models.carrying import CARRIED, create_carried, without_carried
+from models.inputs import Cut, Inputs, listed_persons
+
+if TYPE_CHECKING:
+    import duckdb
 
 STAGE = "recommend"
 
@@ -30,14 +38,20 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     settings = tuned.as_trained(settings, model.metadata)
     order = lists.Order.of(model, keep=settings.ranker.max_candidates)
     cut = cut_of(settings, night.run_date, horizons_back=0)
-    counts = make_candidates(settings, night.tables, {cut: None}, run_id=run_id)
-    before = night.tables.snapshot()
-    inputs = inputs_of(before, cut.as_of)
+    marts = inputs_of(night.tables.snapshot(), cut.as_of)
     with connect(settings) as connection:
+        n_carried = _carry(connection, settings, marts, cut, rules, model.version)
+        wanted = listed_persons(connection, without_carried(marts)) if n_carried else None
+        counts = make_candidates(settings, night.tables, {cut: wanted or None}, run_id=run_id)
+        before = night.tables.snapshot()
+        inputs = without_carried(inputs_of(before, cut.as_of))
         listing = prepare(connection, settings, inputs, cut, rules, window=model.metadata["window"])
         changes = {
             "popular_items": [night.tables.write(connection, "popular_items", POPULAR_ITEMS)],
-            "recommendations": write(connection, settings, night.tables, model.version, listing, lists.by_model(order, threads=threads_of(settings))),
+            "recommendations": [
+                *write(connection, settings, night.tables, model.version, listing, lists.by_model(order, threads=threads_of(settings))),
+                night.tables.write(connection, "recommendations", CARRIED),
+            ],
         }
         watched = watch(connection, settings, night, model, order, n_persons=listing.n_persons)
     made = {name: [file for file in files if file] for name, files in changes.items()}
@@ -56,7 +70,16 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
         rows_out=tables.rows("recommendations"),
         seconds=time.monotonic() - started,
         paths=[str(path) for name in changes for path in tables.files(name)],
-        counts=counts | {"n_ranked_persons": listing.n_persons} | {name: tables.rows(name) for name in changes},
+        counts=counts | {"n_ranked_persons": listing.n_persons, "n_carried_persons": n_carried} | {name: tables.rows(name) for name in changes},
         metrics={"model_version": model.version, "served": model.metadata["served"], "psi": watched.shifts, "decay": watched.lost, "asks_for_training": why},
         notes=notes,
     )
+
+
+def _carry(connection: "duckdb.DuckDBPyConnection", settings: Settings, marts: Inputs, cut: Cut, rules: Sequence[Rule], version: str) -> int:
+    """Table `carried`: the lists of dormant persons that stand from the night before. Returns whose there are."""
+    earlier = Lake(settings.night_dir(cut.as_of - DAY)).snapshot() if settings.refresh.dormant_every_days > 1 else None
+    before = (earlier.files("recommendations"), earlier.files("dim_users")) if earlier else None
+    frame.create_items(connection, marts, cut)
+    merchandising.create_rules(connection, rules)
+    return create_carried(connection, marts, cut, before, settings.refresh, model_version=version, expires_days=settings.recommend.expires_days)

@@ -153,7 +153,7 @@ def test_whoever_is_new_gets_what_is_popular_where_they_are(night: Night_, who: 
 def test_the_columns_are_the_contracts_and_every_reason_is_said(night: Night_) -> None:
     settings, trained, _ = night
     described = [name for name, *_ in query(settings, "DESCRIBE recommendations")]
-    assert described == ["person_id", "rank", "item_id", "score", "source", "reason", "variant", "propensity", "model_version", "rules"]
+    assert described == ["person_id", "rank", "item_id", "score", "source", "reason", "variant", "propensity", "model_version", "rules", "made_on"]
     assert query(settings, "SELECT count(*) FROM recommendations WHERE reason IS NULL OR score IS NULL OR variant IS NOT NULL OR propensity IS NOT NULL") == [
         (0,)
     ]
