@@ -294,7 +294,9 @@ class Refresh(_Section):
     """Lists through the day, and how often whom: see docs/refresh.md."""
 
     hourly: bool = Field(False, description="the DAG refresh renews popular lists and the lists of active persons after each hour; off: it skips")
-    active_hours: int = Field(24, ge=1, description="an hour's refresh makes the lists of who had an event in so many hours before its end")
+    active_hours: int = Field(
+        168, ge=1, description="an hour's refresh makes the lists of who had an event in so many hours before its end; others keep theirs until the night"
+    )
     dormant_after_days: int = Field(28, ge=1, description="who had no event in so many days before the end of the run date is dormant")
     dormant_every_days: int = Field(1, ge=1, description="a dormant person's list is made anew every so many days and carried over in between; 1 = every night")
 

@@ -37,7 +37,7 @@ DIGITS: Final = 6
 @dataclass(frozen=True)
 class Turn:
     """One hour: the events before it that concern the `items` of the last 24 hours (sorted; numbered anew in `past`), the users who took something new in it (sorted),
-    what of these items they took (their rows), and how many new items in all, at least 1.
+    what of these items they took (their rows), how many new items in all, at least 1, and how many hours ago their last event was.
     """
 
     items: Ints
@@ -45,6 +45,7 @@ class Turn:
     users: Ints
     taken: csr_matrix
     n_taken: Ints
+    idle_hours: Floats
 
 
 def turns(events: Events, hours: Sequence[int], *, max_users: int | None = None, seed: int = 0) -> Iterator[Turn]:
@@ -62,7 +63,9 @@ def turns(events: Events, hours: Sequence[int], *, max_users: int | None = None,
             users = np.sort(np.random.default_rng([seed, hour]).choice(users, max_users, replace=False))
         if len(users):
             items = current_items(past)
-            yield Turn(items, only_items(past, items), users, taken[users][:, items], np.diff(taken[users].indptr))
+            idle = np.full(past.n_users, np.inf)
+            np.minimum.at(idle, past.user, past.ages / HOUR)
+            yield Turn(items, only_items(past, items), users, taken[users][:, items], np.diff(taken[users].indptr), idle[users])
 
 
 def current_items(events: Events, *, window: float = WINDOW) -> Ints:

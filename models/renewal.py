@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 QUERY: Final = CoVisitation()  # how many of a person's last items ask for what is like them, and how they fade
 WINDOW_DAYS: Final = 28
-_LATEST: Final = ("category", "brand", "price", "launched_at", "is_available", "is_blocked")
 _KEPT: Final = ("n_sessions_28d", "n_categories_28d", "avg_dwell_seconds_28d", "top_category")  # of feat_user_activity: the night's
 
 
@@ -120,16 +119,17 @@ def _interactions(connection: "duckdb.DuckDBPyConnection", night: Inputs, night_
 
 
 def _items(connection: "duckdb.DuckDBPyConnection", night: Inputs, raw: Raw, cut: Cut) -> None:
-    """The catalogue: what its newest version before the cut says goes before what the night knew; items that were first seen since are there."""
+    """The catalogue as its newest versions before the cut have it, and items that only events know, which are available (int_items__as_of, dim_items)."""
     newest = f"""
-        SELECT item_id, {", ".join(_LATEST)} FROM {raw.relation("items")} WHERE updated_at < {cut.end}
-        QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY updated_at DESC, source) = 1
+        SELECT item_id, true AS is_listed, category, brand, price, launched_at, is_blocked, is_available AND coalesce(launched_at < {cut.end}, true) AS is_available
+        FROM {raw.relation("items")} WHERE updated_at < {cut.end} QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY updated_at DESC, source) = 1
     """
-    said = ", ".join(f"coalesce(newest.{name}, known.{name})::{COLUMNS['dim_items'][name]} AS {name}" for name in _LATEST)
+    said = ", ".join(f"if(is_listed, newest.{name}, known.{name})::{COLUMNS['dim_items'][name]} AS {name}" for name in ("category", "brand", "launched_at"))
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE renewed_dim_items AS
         WITH seen AS (SELECT item_id, min(occurred_at) AS first_seen_at FROM human_event WHERE item_id IS NOT NULL GROUP BY item_id)
-        SELECT item_id, {said}, coalesce(known.first_seen_at, seen.first_seen_at) AS first_seen_at
+        SELECT item_id, {said}, coalesce(newest.price, known.price)::DOUBLE AS price, coalesce(known.first_seen_at, seen.first_seen_at) AS first_seen_at,
+            coalesce(if(is_listed, newest.is_available, known.is_available), true) AS is_available, coalesce(if(is_listed, newest.is_blocked, known.is_blocked), false) AS is_blocked
         FROM {night.relation("dim_items")} AS known FULL JOIN ({newest}) AS newest USING (item_id) FULL JOIN seen USING (item_id) ORDER BY item_id
     """)
 

@@ -88,7 +88,7 @@ def _lists(settings: Settings, night: Night, until: datetime, *, run_id: str) ->
     settings = tuned.as_trained(settings, model.metadata)
     night_cut, cut = cut_of(settings, night.run_date, horizons_back=0), hour_cut_of(settings, until)
     with connect(settings) as connection:
-        inputs = _inputs(connection, settings, night, night_cut, cut)
+        inputs = inputs_until(connection, settings, night, night_cut, cut)
         listing = prepare(connection, settings, inputs, cut, in_force(settings, cut.as_of), window=model.metadata["window"])
         if model.metadata["served"] in popular.SOURCES:
             score = hourly.score_by(
@@ -104,8 +104,8 @@ def _lists(settings: Settings, night: Night, until: datetime, *, run_id: str) ->
     return listing.n_persons
 
 
-def _inputs(connection: "duckdb.DuckDBPyConnection", settings: Settings, night: Night, night_cut: Cut, cut: Cut) -> Inputs:
-    """The night's inputs, renewed by what the lake has by now, up to the cut."""
+def inputs_until(connection: "duckdb.DuckDBPyConnection", settings: Settings, night: Night, night_cut: Cut, cut: Cut) -> Inputs:
+    """The inputs of the night of `night_cut`, renewed by what the lake has by now, up to `cut`."""
     tables, lake = night.tables.snapshot(), Lake(settings.lake_dir).snapshot()
     variables = yaml.safe_load((PROJECT / "dbt_project" / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
     raw = renewal.Raw(

@@ -1,5 +1,6 @@
 """refresh on hand-made nights: the hour's news reach who is active, everybody else keeps their list, and nothing goes back in time."""
 
+import gzip
 import json
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,12 @@ import pytest
 from dawnlist import duck
 from dawnlist.columns import LAKE_TABLES
 from dawnlist.errors import MissingInputError
+from dawnlist.export import consumers
 from dawnlist.lake import Lake
+from dawnlist.publishing import archive, rollback
 from dawnlist.serving import open_store
 from dawnlist.settings import Candidates, Recommend, Settings
-from dawnlist.stages import listing, publish, refresh, suppress
+from dawnlist.stages import export, listing, publish, refresh, suppress
 from dawnlist.stages.base import Interval, Night
 from dawnlist.stages.modelling import POINTER, cut_of, inputs_of
 from models import lists, registry
@@ -177,7 +180,6 @@ def test_the_same_hour_again_changes_nothing_and_an_earlier_one_does_not_go_back
 
 def test_who_withdraws_and_what_is_blocked_leave_every_list_within_the_hour(tmp_path: "Path") -> None:
     settings = a_night(tmp_path / "home")
-    assert "item02" not in list_of(settings, DAN) or True
     blocked = list_of(settings, CAT)[0]
     happened(
         settings,
@@ -201,13 +203,39 @@ def test_a_suppression_keeps_the_hour_and_refreshes_do_not_push_the_night_out(tm
     happened(settings, *NEWS)
     run(settings, 8)
     run(settings, 9)
-    from dawnlist.publishing import archive
-
     assert archive(settings).sequences() == [1, 3]
     happened(settings, *NEWS, consents=[answer(BOB, False, at(DAY, 10, 20))])
     suppress.run(settings, Interval.day(DAY), run_id="s", moment=at(DAY, 10, 30))
     newest = open_store(settings).publications()[-1]
     assert (newest.kind, newest.refreshed_until) == ("suppression", at(DAY, 10))
+
+
+def test_a_rollback_stands_until_the_next_night(tmp_path: "Path") -> None:
+    settings = a_night(tmp_path / "home")
+    happened(settings, *NEWS)
+    run(settings, 8)
+    rollback(settings, to=1, run_id="back", moment=at(DAY, 9, 30))
+    assert run(settings, 9).notes == ["publication 3 is a rollback: it stands until the next night is published"]
+    assert open_store(settings).publications()[-1].sequence == 3
+
+
+def test_a_cms_gets_the_change_as_a_small_delta(tmp_path: "Path") -> None:
+    """Of five people, those whose list changed and no others: Ann and Bob, who were active, and the two with the common list; Cat has hers."""
+    settings = a_night(tmp_path / "home")
+    export.run(settings, Interval.day(RUN_DATE), run_id="night", created_at=MORNING)
+    consumers.acknowledge(settings.exports_dir, "cms", 1, at=MORNING)
+    happened(settings, *NEWS)
+    run(settings, 9)
+    result = export.run(settings, Interval.hour(at(DAY, 9)), run_id="hour-9", created_at=at(DAY, 10, 10))
+    assert result.counts["deltas"] == 1
+    (part,) = (settings.exports_dir / "000002-from-000001").glob("users*.jsonl*")
+    changed = (
+        {json.loads(line)["user_id"] for line in gzip.open(part, "rt").read().splitlines()}
+        if part.suffix == ".gz"
+        else {json.loads(line)["user_id"] for line in part.read_text().splitlines()}
+    )
+    assert CAT not in changed
+    assert {ANN, BOB} <= changed <= {ANN, BOB, DAN, NEW}
 
 
 def test_before_the_first_night_it_says_what_to_run(tmp_path: "Path") -> None:
