@@ -117,7 +117,7 @@ def refresh(
     """
     with publisher(settings) as current:
         now = current.history[-1]
-        if (now.run_date, now.kind == ROLLBACK) != (run_date, False) or (now.refreshed_until or until) > until:
+        if now.run_date != run_date or is_rolled_back(current.history) or (now.refreshed_until or until) > until:
             raise PublicationError(f"Publication {now.sequence} came meanwhile and knows more than the lists until {until}: nothing was changed.")
 
         def fill(connection: "duckdb.DuckDBPyConnection") -> Publication | None:
@@ -135,6 +135,15 @@ def refresh(
         if publication is not None:
             analytics.renew_serving(settings, current.store, publication)
         return publication
+
+
+def is_rolled_back(history: Sequence[Publication]) -> bool:
+    """Whether the last of `history` shows what somebody went back to, or a suppression of that."""
+    known = {one.sequence: one for one in history}
+    now = history[-1]
+    while now.kind == SUPPRESSION and now.of_sequence in known:
+        now = known[now.of_sequence]
+    return now.kind == ROLLBACK
 
 
 def _again(current: Publisher, sequence: int, kind: str, *, run_id: str, moment: datetime) -> tuple[Publication, Suppressed] | None:

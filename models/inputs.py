@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # The columns of the marts that are read. A mart without rows has no file: it is an empty relation of these columns.
 COLUMNS: Final[Mapping[str, dict[str, str]]] = {
     "dim_users": {"person_id": "VARCHAR", "has_personalisation_consent": "BOOLEAN", "country": "VARCHAR", "device": "VARCHAR"},
-    "dim_items": {"item_id": "VARCHAR", "category": "VARCHAR", "brand": "VARCHAR", "price": "DOUBLE"}
+    "dim_items": {"item_id": "VARCHAR", "title": "VARCHAR", "category": "VARCHAR", "brand": "VARCHAR", "price": "DOUBLE"}
     | {"launched_at": "TIMESTAMP", "first_seen_at": "TIMESTAMP", "is_available": "BOOLEAN", "is_blocked": "BOOLEAN"},
     "fct_interactions": {
         "person_id": "VARCHAR",

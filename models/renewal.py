@@ -121,10 +121,12 @@ def _interactions(connection: "duckdb.DuckDBPyConnection", night: Inputs, night_
 def _items(connection: "duckdb.DuckDBPyConnection", night: Inputs, raw: Raw, cut: Cut) -> None:
     """The catalogue as its newest versions before the cut have it, and items that only events know, which are available (int_items__as_of, dim_items)."""
     newest = f"""
-        SELECT item_id, true AS is_listed, category, brand, price, launched_at, is_blocked, is_available AND coalesce(launched_at < {cut.end}, true) AS is_available
+        SELECT item_id, true AS is_listed, title, category, brand, price, launched_at, is_blocked, is_available AND coalesce(launched_at < {cut.end}, true) AS is_available
         FROM {raw.relation("items")} WHERE updated_at < {cut.end} QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY updated_at DESC, source) = 1
     """
-    said = ", ".join(f"if(is_listed, newest.{name}, known.{name})::{COLUMNS['dim_items'][name]} AS {name}" for name in ("category", "brand", "launched_at"))
+    said = ", ".join(
+        f"if(is_listed, newest.{name}, known.{name})::{COLUMNS['dim_items'][name]} AS {name}" for name in ("title", "category", "brand", "launched_at")
+    )
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE renewed_dim_items AS
         WITH seen AS (SELECT item_id, min(occurred_at) AS first_seen_at FROM human_event WHERE item_id IS NOT NULL GROUP BY item_id)

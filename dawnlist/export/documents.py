@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from dawnlist.duck import literal, scan
 from dawnlist.export.contract import MOMENT, Documents
+from dawnlist.serving.base import REFRESHED
 
 if TYPE_CHECKING:
     import duckdb
@@ -48,9 +49,10 @@ KIND: Final[dict[Documents, Kind]] = {
 def build(connection: "duckdb.DuckDBPyConnection", publication: "Publication", night: "Snapshot") -> None:
     """Make the tables of all documents in `connection`, which has the publication as `published.serving`, and the view `hashes` of them all.
 
-    `night` has the items of the publication's run date. Segments are published of people with consent alone: nobody else has one, or tags.
+    `night` has the items of the publication's run date, and those of the hour that it was refreshed until. Segments are published of people with consent alone: nobody else has one, or tags.
     """
-    connection.execute(f"CREATE TEMP VIEW dim_items AS FROM {scan(night.require('dim_items', stage='transform'), _ITEMS)}")
+    table, stage = (f"{REFRESHED}dim_items", "refresh") if publication.refreshed_until else ("dim_items", "transform")
+    connection.execute(f"CREATE TEMP VIEW dim_items AS FROM {scan(night.require(table, stage=stage), _ITEMS)}")
     expires_at = literal(publication.expires_at.strftime(MOMENT))
     fill(connection, "users", expires_at, [_users(span) for span in _spans(connection, "published.serving.recommendations", "user_id")])
     fill(connection, "items", expires_at, [_items(span) for span in _spans(connection, "dim_items", "item_id")])

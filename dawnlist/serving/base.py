@@ -19,6 +19,8 @@ SERVABLE: Final = "servable_items"
 
 NIGHT, ROLLBACK, SUPPRESSION, REFRESH = "night", "rollback", "suppression", "refresh"
 
+REFRESHED: Final = "refreshed_"  # how the tables of a night begin that its refreshes make
+
 PRIMARY_KEYS: Final = {
     "recommendations": ("user_id", "rank"),
     "similar_items": ("item_id", "rank"),

@@ -14,7 +14,7 @@ from dawnlist.files import write_json
 from dawnlist.lake import Lake
 from dawnlist.rules import in_force
 from dawnlist.serving import Publication, open_store
-from dawnlist.serving.base import ROLLBACK
+from dawnlist.serving.base import REFRESHED
 from dawnlist.settings import PROJECT, Settings
 from dawnlist.stages.base import DAY, Interval, Night, StageResult
 from dawnlist.stages.listing import POPULAR_ITEMS, prepare, write
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 STAGE: Final = "refresh"
 LEARNT: Final = "hourly.json"  # in the night's folder: how far persons' own trails are believed
-TABLES: Final = {"recommendations": "refreshed_recommendations", "popular_items": "refreshed_popular_items"}  # serving table -> the night's table
+TABLES: Final = {name: f"{REFRESHED}{name}" for name in ("recommendations", "popular_items", "dim_items")}  # table -> the night's table of the newest hour
+
+ITEMS: Final = "SELECT item_id, title, is_available, is_blocked FROM renewed_dim_items ORDER BY item_id"  # what an export says of items
 
 
 def run(settings: Settings, interval: Interval, *, run_id: str, published_at: datetime | None = None) -> StageResult:
@@ -49,7 +51,7 @@ def run(settings: Settings, interval: Interval, *, run_id: str, published_at: da
     moment = (published_at or datetime.now(UTC)).replace(tzinfo=None, microsecond=0)
     publication = publishing.refresh(
         settings,
-        {name: night.tables.snapshot().files(table) for name, table in TABLES.items()},
+        {name: night.tables.snapshot().files(TABLES[name]) for name in ("recommendations", "popular_items")},
         run_date=night.run_date,
         until=interval.end,
         expires_at=interval.end + settings.recommend.expires_days * DAY,
@@ -61,7 +63,7 @@ def run(settings: Settings, interval: Interval, *, run_id: str, published_at: da
         result.notes.append("what is published is the same already")
     else:
         state = night.tables.snapshot()
-        result.rows_out = sum(state.rows(table) for table in TABLES.values())
+        result.rows_out = sum(state.rows(TABLES[name]) for name in ("recommendations", "popular_items"))
         result.counts |= publication.rows | {"n_users": publication.n_users}
         result.metrics = {"sequence": publication.sequence, "content_hash": publication.content_hash, "model_version": publication.model_version}
     result.seconds = time.monotonic() - started
@@ -73,8 +75,8 @@ def _why_not(history: list[Publication], until: datetime) -> str | None:
     if not history:
         raise MissingInputError("Nothing has been published yet: run a night (`dawnlist run`) before its day is refreshed.")
     newest = history[-1]
-    if newest.kind == ROLLBACK:
-        return f"publication {newest.sequence} is a rollback: it stands until the next night is published"
+    if publishing.is_rolled_back(history):
+        return f"publication {newest.sequence} shows a rollback: it stands until the next night is published"
     if until <= Interval.day(newest.run_date).end:
         return f"the published night of {newest.run_date} knows this hour"
     if newest.refreshed_until is not None and until < newest.refreshed_until:
@@ -99,6 +101,7 @@ def _lists(settings: Settings, night: Night, until: datetime, *, run_id: str) ->
         changes = {
             TABLES["recommendations"]: write(connection, settings, night.tables, model.version, listing, score, table=TABLES["recommendations"]),
             TABLES["popular_items"]: [night.tables.write(connection, TABLES["popular_items"], POPULAR_ITEMS)],
+            TABLES["dim_items"]: [night.tables.write(connection, TABLES["dim_items"], ITEMS)],
         }
     night.tables.commit({name: [file for file in files if file] for name, files in changes.items()}, run_id=run_id)
     return listing.n_persons

@@ -214,8 +214,11 @@ def test_a_rollback_stands_until_the_next_night(tmp_path: "Path") -> None:
     happened(settings, *NEWS)
     run(settings, 8)
     rollback(settings, to=1, run_id="back", moment=at(DAY, 9, 30))
-    assert run(settings, 9).notes == ["publication 3 is a rollback: it stands until the next night is published"]
+    assert run(settings, 9).notes == ["publication 3 shows a rollback: it stands until the next night is published"]
     assert open_store(settings).publications()[-1].sequence == 3
+    happened(settings, *NEWS, consents=[answer(CAT, False, at(DAY, 9, 40))])
+    suppress.run(settings, Interval.day(DAY), run_id="s", moment=at(DAY, 9, 50))
+    assert run(settings, 10).notes == ["publication 4 shows a rollback: it stands until the next night is published"]
 
 
 def test_a_cms_gets_the_change_as_a_small_delta(tmp_path: "Path") -> None:
@@ -223,13 +226,15 @@ def test_a_cms_gets_the_change_as_a_small_delta(tmp_path: "Path") -> None:
     settings = a_night(tmp_path / "home")
     export.run(settings, Interval.day(RUN_DATE), run_id="night", created_at=MORNING)
     consumers.acknowledge(settings.exports_dir, "cms", 1, at=MORNING)
-    happened(settings, *NEWS)
+    happened(settings, *NEWS, (BOB, "brand new", at(DAY, 9, 30)))
     run(settings, 9)
     result = export.run(settings, Interval.hour(at(DAY, 9)), run_id="hour-9", created_at=at(DAY, 10, 10))
     assert result.counts["deltas"] == 1
     (part,) = (settings.exports_dir / "000002-from-000001").glob("users-*.jsonl")
     changed = {json.loads(line)["user_id"] for line in part.read_text(encoding="utf-8").splitlines()}
     assert CAT not in changed
+    items = (settings.exports_dir / "000002-from-000001" / "items-00001.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["item_id"] for line in items] == ["brand new"]  # nobody knew it at night
     assert {ANN, BOB} <= changed <= {ANN, BOB, DAN, NEW}
 
 
