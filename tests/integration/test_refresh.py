@@ -216,7 +216,7 @@ def test_a_rollback_stands_until_the_next_night(tmp_path: "Path") -> None:
     rollback(settings, to=1, run_id="back", moment=at(DAY, 9, 30))
     assert run(settings, 9).notes == ["publication 3 shows a rollback: it stands until the next night is published"]
     assert open_store(settings).publications()[-1].sequence == 3
-    happened(settings, *NEWS, consents=[answer(CAT, False, at(DAY, 9, 40))])
+    happened(settings, *NEWS, items=[item("item00", at(DAY, 9, 40), is_blocked=True)])
     suppress.run(settings, Interval.day(DAY), run_id="s", moment=at(DAY, 9, 50))
     assert run(settings, 10).notes == ["publication 4 shows a rollback: it stands until the next night is published"]
 
