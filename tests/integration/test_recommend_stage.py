@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from dawnlist import duck
+from dawnlist import duck, explain
 from dawnlist.errors import CorruptedError, MissingInputError
 from dawnlist.lake import Lake
 from dawnlist.settings import Candidates, MLflow, Ranker, Recommend, Refresh, Settings
@@ -261,6 +261,7 @@ def test_the_lists_of_the_dormant_stand_till_their_day_and_nobody_elses(night: N
         if int.from_bytes(md5(person(number).encode(), usedforsecurity=False).digest(), "little") % 2 != days % 2
     } - {*came, withdrawn, *had_item02}
     assert carried == expected
+    assert explain.explain(settings, min(expected), day, n_features=0)["run_date"] == str(RUN_DATE)
     assert 0 < len(expected) == result.counts["n_carried_persons"] < result.counts["n_ranked_persons"]
 
 
