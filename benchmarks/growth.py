@@ -90,7 +90,7 @@ def main(n_persons: int, folder: Path) -> None:
         started = time.perf_counter()
         for first, last in scoring.scored(connection, settings, order, n_persons=n_persons):
             lists.create_lists(connection, merchandising.eligible(()), first=first, last=last, length=LENGTH)
-            file = lake.write(connection, "recommendations", lists.recommendations(whose="person", model_version="bench"))
+            file = lake.write(connection, "recommendations", lists.recommendations(whose="person", model_version="bench", made_on="DATE '2026-11-20'"))
             assert file is not None
             assert file.rows == LENGTH * (last - first)
         seconds = time.perf_counter() - started

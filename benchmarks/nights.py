@@ -22,11 +22,17 @@ def measure_source(name: str, source: str, run_date: str, folder: Path) -> Recor
 
     Raises LandingError when it is in neither place.
     """
+    landing = landing_of(source)
+    command = [DAWNLIST, "run", "--source", source, "--landing", str(landing), "--run-date", run_date]
+    return measure_night(name, command, folder / "home", landing=landing, pattern="*.csv.gz", file_format="csv")
+
+
+def landing_of(source: str) -> Path:
+    """The folder of the data set `source` below DAWNLIST_REAL_DATA, or below shared/data beside the repository. Raises LandingError when it is in neither place."""
     landing = Path(os.environ.get("DAWNLIST_REAL_DATA") or SHARED).absolute() / source
     if not landing.is_dir():
         raise LandingError(f"There is no {landing}: set DAWNLIST_REAL_DATA to the folder that holds {source}.")
-    command = [DAWNLIST, "run", "--source", source, "--landing", str(landing), "--run-date", run_date]
-    return measure_night(name, command, folder / "home", landing=landing, pattern="*.csv.gz", file_format="csv")
+    return landing
 
 
 def measure_night(name: str, command: Sequence[str], home: Path, *, landing: Path, pattern: str, file_format: str) -> Record:

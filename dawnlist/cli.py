@@ -312,6 +312,21 @@ def export(
 
 
 @app.command(rich_help_panel=NIGHT_PANEL)
+def refresh(
+    hour: Annotated[
+        datetime | None, typer.Option("--hour", formats=["%Y-%m-%dT%H"], help="the hour (UTC) whose events are the newest; default: the last one that is over")
+    ] = None,
+    source: SourceName = None,
+    home: Home = None,
+) -> None:
+    """Between two nights: renew popular lists and the lists of active persons by the events up to the end of an hour."""
+    from dawnlist.stages import REFRESH
+    from dawnlist.stages.base import HOUR, Interval
+
+    _stage(REFRESH, _settings(home, None, source), Interval.hour(hour or datetime.now(UTC) - HOUR))
+
+
+@app.command(rich_help_panel=NIGHT_PANEL)
 def report(run_date: RunDate = None, source: SourceName = None, home: Home = None) -> None:
     """Write the page of the newest night, or of the night of --run-date: what came in, how good the lists are, what went out."""
     from dawnlist.stages import REPORT, execute

@@ -34,15 +34,18 @@ def explain(settings: "Settings", user: str, run_date: date, *, n_features: int)
     """The list of `user` (a user id or person id of the lake, or a raw id of one of the site's sources) of the night of `run_date`, item by item.
 
     person_id, run_date, model_version, served (the strategy that orders), note (a doubt, or None) and items: the columns of recommendations, and what models.explanation.Why has.
-    Raises MissingInputError where the night has no lists, or none for this person.
+    A list that was carried over is explained by the night that made it, whose run date is given. Raises MissingInputError where the night has no lists, or none for this person.
     """
     night = Night.load(settings, run_date)
     tables = night.tables.snapshot()
     with connect(settings) as connection:
-        listed = scan(tables.require("recommendations", stage="recommend"), LISTED)
+        listed = scan(tables.require("recommendations", stage="recommend"), {**LISTED, "made_on": "DATE"})
         person = _person(connection, settings, tables, listed, user, run_date)
         rows = connection.execute(f"SELECT {', '.join(LISTED)} FROM {listed} WHERE person_id = ? ORDER BY rank", [person]).fetchall()
         items = [dict(zip(LISTED, row, strict=True)) for row in rows]
+        [(made_on,)] = connection.execute(f"SELECT coalesce(min(made_on), ?) FROM {listed} WHERE person_id = ?", [run_date, person]).fetchall()
+        if made_on < run_date:
+            return explain(settings, person, made_on, n_features=n_features)
         model = registry.load(settings.models_dir, items[0]["model_version"])
         why = _why(connection, settings, night, tables, model, person, n_features)
     nothing = explanation.Why((), None, None, ())

@@ -28,6 +28,8 @@ POLL = timedelta(minutes=5)
 ALERT_TIMEOUT_SECONDS = 10
 LOCK_WAIT_SECONDS = 600  # hours that are loaded side by side take turns; past this the task fails and is retried
 
+NOTHING_TO_DO = {"suppress": "Nothing is published that has to go.", "refresh": "Nothing was to be refreshed."}
+
 LAKE_EVENTS = Asset(name="lake_events", uri="x-dawnlist://lake/events")  # partitioned by hour
 PUBLISHED = Asset(name="published", uri="x-dawnlist://serving")  # partitioned by day
 SERVING = {name: Asset(name=f"serving.{name}", uri=f"x-dawnlist://serving/{name}") for name in SERVING_TABLES if name != "user_aliases"}
@@ -76,13 +78,20 @@ def stage_task(stage: str, *, outlets: Sequence[Asset] = (), trigger_rule: str =
             if error.is_retryable:
                 raise
             raise AirflowFailException(f"{type(error).__name__}: {error}") from error
-        if stage == "suppress" and not result.rows_out:
-            raise AirflowSkipException("Nothing is published that has to go.")
+        if stage in NOTHING_TO_DO and not result.rows_out:
+            raise AirflowSkipException("; ".join(result.notes) or NOTHING_TO_DO[stage])
         for asset in outlets:
             context["outlet_events"][asset].extra = {"run_id": context["dag_run"].run_id, **rows_of(asset, result)}
         return {"interval": result.interval, "rows_in": result.rows_in, "rows_out": result.rows_out, "seconds": result.seconds, "counts": result.counts}
 
     return call()
+
+
+@task
+def is_wanted() -> None:
+    """Skip what follows unless the settings want the lists refreshed through the day."""
+    if not load().refresh.hourly:
+        raise AirflowSkipException("refresh.hourly is off: lists are made at night alone.")
 
 
 def run_stage(stage: str, key: str | None, *, run_id: str, **options: Any) -> StageResult:

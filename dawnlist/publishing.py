@@ -1,10 +1,11 @@
 """One way to publish: tables made aside, kept for a rollback, and swapped in. A night, a rollback and a suppression differ in what fills the tables."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dawnlist import analytics, duck
@@ -13,7 +14,7 @@ from dawnlist.lake import Lake
 from dawnlist.locks import exclusive
 from dawnlist.serving import Publication, Store, open_store, tables
 from dawnlist.serving.archive import Archive
-from dawnlist.serving.base import ROLLBACK, SCHEMA, SERVABLE, SUPPRESSION, audit
+from dawnlist.serving.base import REFRESH, ROLLBACK, SCHEMA, SERVABLE, SUPPRESSION, audit
 from dawnlist.serving.suppression import Suppressed, suppress
 from dawnlist.settings import Settings
 
@@ -57,7 +58,8 @@ class Publisher:
                 connection.execute(f"DROP TABLE {SCHEMA}.{SERVABLE}")
                 self.archive.keep(connection, publication)
             self.store.replace(prepared, publication)
-            self.archive.prune(self.settings.serving.keep_publications)
+            refreshes = {one.sequence for one in (*self.history, publication) if one.kind == REFRESH}
+            self.archive.prune(self.settings.serving.keep_publications, refreshes)
         finally:
             for path in (prepared, prepared.with_name(f"{prepared.name}.wal")):
                 path.unlink(missing_ok=True)
@@ -121,7 +123,55 @@ def suppress_published(settings: Settings, *, run_id: str, moment: datetime) -> 
 
 
 class _UnchangedError(Exception):
-    """What is published shows nobody and nothing that has to go."""
+    """What is published shows nobody and nothing that has to go, or to come."""
+
+
+def refresh(
+    settings: Settings,
+    renewed: Mapping[str, Sequence[Path]],
+    *,
+    run_date: date,
+    until: datetime,
+    expires_at: datetime,
+    run_id: str,
+    moment: datetime,
+) -> Publication | None:
+    """Publish what is published with `renewed` lists, made of all that happened before `until` on top of the night of `run_date`; None where that changes nothing.
+
+    renewed: serving table -> the files of its new rows: of `recommendations` the lists of some persons, who lose their old ones, of `popular_items` all. What is not renewed keeps its
+    run id, age and expiry, and loses who has withdrawn and what may no longer be shown. Raises PublicationError when another night, or a later hour, was published meanwhile.
+    """
+    with publisher(settings) as current:
+        now = current.history[-1]
+        if now.run_date != run_date or is_rolled_back(current.history) or (now.refreshed_until or until) > until:
+            raise PublicationError(f"Publication {now.sequence} came meanwhile and knows more than the lists until {until}: nothing was changed.")
+
+        def fill(connection: "duckdb.DuckDBPyConnection") -> Publication:
+            before = current.archive.restore(connection, now.sequence)
+            tables.renew(connection, renewed, run_id=run_id, published_at=moment, expires_at=expires_at)
+            suppress(connection, Lake(settings.lake_dir).snapshot(), moment=moment)
+            made = tables.described(
+                connection, run_date=run_date, sequence=current.next_sequence, run_id=run_id, published_at=moment, expires_at=before.expires_at
+            )
+            if made.content_hash == before.content_hash:
+                raise _UnchangedError
+            return replace(made, kind=REFRESH, of_sequence=now.sequence, refreshed_until=until)
+
+        try:
+            publication = current.publish(fill, run_id=run_id)
+        except _UnchangedError:
+            return None
+        analytics.renew_serving(settings, current.store, publication)
+        return publication
+
+
+def is_rolled_back(history: Sequence[Publication]) -> bool:
+    """Whether the last of `history` shows what somebody went back to, or a suppression of that."""
+    known = {one.sequence: one for one in history}
+    now = history[-1]
+    while now.kind == SUPPRESSION and now.of_sequence in known:
+        now = known[now.of_sequence]
+    return now.kind == ROLLBACK
 
 
 def _again(current: Publisher, sequence: int, kind: str, *, run_id: str, moment: datetime) -> tuple[Publication, Suppressed]:
@@ -136,7 +186,7 @@ def _again(current: Publisher, sequence: int, kind: str, *, run_id: str, moment:
         made = tables.described(
             connection, run_date=before.run_date, sequence=current.next_sequence, run_id=run_id, published_at=moment, expires_at=before.expires_at
         )
-        return replace(made, kind=kind, of_sequence=sequence)
+        return replace(made, kind=kind, of_sequence=sequence, refreshed_until=before.refreshed_until)
 
     publication = current.publish(fill, run_id=run_id)
     analytics.renew_serving(current.settings, current.store, publication)

@@ -297,6 +297,17 @@ class Recommend(_Section):
         return policies
 
 
+class Refresh(_Section):
+    """Lists through the day, and how often whom: see docs/refresh.md."""
+
+    hourly: bool = Field(False, description="the DAG refresh renews popular lists and the lists of active persons after each hour; off: it skips")
+    active_hours: int = Field(
+        168, ge=1, description="an hour's refresh makes the lists of who had an event in so many hours before its end; others keep theirs until the night"
+    )
+    dormant_after_days: int = Field(28, ge=1, description="who had no event in so many days before the end of the run date is dormant")
+    dormant_every_days: int = Field(1, ge=1, description="a dormant person's list is made anew every so many days and carried over in between; 1 = every night")
+
+
 class Serving(_Section):
     url: SecretStr | None = Field(None, description="postgresql://… of the serving database; default: the DuckDB file <home>/serving/lists.duckdb")
     website_role: str | None = Field(None, description="Postgres role that may read the lists: granted anew with each publication; it has to exist")
@@ -412,6 +423,7 @@ class Settings(BaseSettings):
     drift: Drift = Drift()
     mlflow: MLflow = MLflow()
     recommend: Recommend = Recommend()
+    refresh: Refresh = Refresh()
     serving: Serving = Serving()
     export: Export = Export()
     delivery: Delivery = Delivery()

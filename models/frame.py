@@ -68,7 +68,7 @@ DIRECTIONS: Final = (*(1 for _ in _RISING), *(-1 for _ in _FALLING), *(0 for _ i
 
 def prepare(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: Cut, persons: Sequence[str], candidates: "Candidates") -> None:
     """Make the tables of `cut` for `persons` (each once) in `connection`, in the place of those of an earlier cut."""
-    _create_items(connection, inputs, cut)
+    create_items(connection, inputs, cut)
     _create_persons(connection, inputs, cut, persons)
     _create_histories(connection, inputs, cut, candidates.own_half_life_days)
     proposed = {source: _own(column, candidates.per_source) for source, column in HISTORIES.items()}
@@ -154,8 +154,8 @@ def _fusion(weights: Mapping[str, float], ranks: Mapping[str, str]) -> str:
     return " + ".join(f"coalesce({weights[source]!r}::DOUBLE / ({FUSION_CONSTANT} + {rank}), 0)" for source, rank in ranks.items())
 
 
-def _create_items(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: Cut) -> None:
-    """The catalogue is the run date's (category, price); whether an item was available is known for that day only, so only there does it count."""
+def create_items(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: Cut) -> None:
+    """Table `item`. The catalogue is the run date's (category, price); whether an item was available is known for that day only, so only there does it count."""
     hidden = "is_blocked IS TRUE OR is_available IS FALSE" if cut.is_serving else "is_blocked IS TRUE"
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE item AS

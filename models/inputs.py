@@ -4,8 +4,8 @@ A cut is a day whose end parts the past (features, histories, candidates) from t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # The columns of the marts that are read. A mart without rows has no file: it is an empty relation of these columns.
 COLUMNS: Final[Mapping[str, dict[str, str]]] = {
     "dim_users": {"person_id": "VARCHAR", "has_personalisation_consent": "BOOLEAN", "country": "VARCHAR", "device": "VARCHAR"},
-    "dim_items": {"item_id": "VARCHAR", "category": "VARCHAR", "brand": "VARCHAR", "price": "DOUBLE"}
+    "dim_items": {"item_id": "VARCHAR", "title": "VARCHAR", "category": "VARCHAR", "brand": "VARCHAR", "price": "DOUBLE"}
     | {"launched_at": "TIMESTAMP", "first_seen_at": "TIMESTAMP", "is_available": "BOOLEAN", "is_blocked": "BOOLEAN"},
     "fct_interactions": {
         "person_id": "VARCHAR",
@@ -55,29 +55,35 @@ CANDIDATE_COLUMNS: Final[dict[str, str]] = {"person_id": "VARCHAR", "item_id": "
 
 @dataclass(frozen=True)
 class Inputs:
-    """The Parquet files of each table of COLUMNS and CANDIDATES; candidate tables only the files of one as-of date."""
+    """The Parquet files of each table of COLUMNS and CANDIDATES; candidate tables only the files of one as-of date. `renewed`: table -> the relation of the
+    connection that stands in for its files.
+    """
 
     files: Mapping[str, Sequence[Path]]
+    renewed: Mapping[str, str] = field(default_factory=dict)
 
     def relation(self, table: str) -> str:
         """A FROM item of `table`."""
-        return scan(self.files.get(table, ()), COLUMNS.get(table, CANDIDATE_COLUMNS))
+        return self.renewed.get(table) or scan(self.files.get(table, ()), COLUMNS.get(table, CANDIDATE_COLUMNS))
 
 
 @dataclass(frozen=True)
 class Cut:
-    """The end of `as_of`, and the source's rules. `is_serving` says that it is the run date: the catalogue's state is known for that day only."""
+    """The end of `as_of`, and the source's rules. `is_serving` says that it is the run date: the catalogue's state is known for that day only. `until`: the
+    moment of that day at which the past ends instead, where it is not over yet.
+    """
 
     as_of: date
     horizon_days: int
     exclude_seen: bool
     exclude_bought: bool
     is_serving: bool = False
+    until: datetime | None = None
 
     @property
     def end(self) -> str:
         """SQL of the first moment after the cut: the past is before it."""
-        return f"TIMESTAMP {literal((self.as_of + timedelta(days=1)).isoformat())}"
+        return f"TIMESTAMP {literal(str(self.until or self.as_of + timedelta(days=1)))}"
 
     def segments(self, inputs: Inputs) -> str:
         """SQL of the segment that the rules give each person, as of the cut: person_id, segment."""

@@ -4,7 +4,7 @@ Everybody has a list. With consent and a history: candidates in the served order
 fallback of their country or device, then the global one. Without consent: the global one, made from nobody's own history.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +43,7 @@ REASONS: Final = {
     "exploration": "new for you to discover",
 }
 SCORE_DIGITS: Final = 6
+Score = Callable[["duckdb.DuckDBPyConnection", int, int], None]  # makes the table `scored` of the persons first <= p < last
 _REASON: Final = f"map({list(REASONS)}, {list(REASONS.values())})[source]"
 
 
@@ -135,6 +136,11 @@ def create_scored(connection: "duckdb.DuckDBPyConnection", ranked: "pa.Table") -
     connection.unregister("ranked")
 
 
+def by_model(order: Order, *, threads: int) -> Score:
+    """Scores by a model's order."""
+    return lambda connection, first, last: score(connection, order, first=first, last=last, threads=threads)
+
+
 def create_no_scores(connection: "duckdb.DuckDBPyConnection") -> None:
     """An empty table `scored`: for whoever has no candidates."""
     connection.execute("CREATE OR REPLACE TEMP TABLE scored (p INTEGER, i INTEGER, place BIGINT, score DOUBLE, source VARCHAR)")
@@ -162,8 +168,9 @@ def create_lists(connection: "duckdb.DuckDBPyConnection", policies: Sequence[Pol
     connection.execute(f"INSERT INTO listed SELECT {columns} FROM ({applied(filled, *policies, top(length))})")
 
 
-def recommendations(*, whose: str, model_version: str) -> str:
-    """SQL of the recommendations in the table `listed`; `whose` is the table that says who has which p: person or other. Ordered by grain.
+def recommendations(*, whose: str, model_version: str, made_on: str) -> str:
+    """SQL of the recommendations in the table `listed`; `whose` is the table that says who has which p: person or other; `made_on` is SQL of the day
+    that they are as of. Ordered by grain.
 
     The reason is that of the first rule with one that touched the row, else the source's.
     """
@@ -171,7 +178,7 @@ def recommendations(*, whose: str, model_version: str) -> str:
     ruled = "list_filter(list_transform(rules, lambda id: said[id]), lambda reason: reason IS NOT NULL)[1]"
     return f"""
         SELECT person_id, rank::INTEGER AS rank, item_id, score, source, coalesce({ruled}, {_REASON}) AS reason, NULL::VARCHAR AS variant, propensity,
-            {literal(model_version)} AS model_version, rules
+            {literal(model_version)} AS model_version, rules, {made_on} AS made_on
         FROM listed JOIN {whose} USING (p) JOIN item USING (i) CROSS JOIN ({said}) ORDER BY person_id, rank
     """
 

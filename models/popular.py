@@ -52,6 +52,30 @@ def create_popular(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut:
     """)
 
 
+def windows(events: str, cut: Cut, *, trend_smoothing: int, length: int) -> str:
+    """SQL of feat_popular_items for the windows that end at `cut`: the first `length` of each window and scope, as the mart of that name defines them.
+
+    `events`: a relation of item_id, weight, occurred_at, country and device; events without an item or weight do not count.
+    """
+    spans = {"15m": "15 MINUTE", "1h": "1 HOUR", "6h": "6 HOUR", "1d": "1 DAY", "7d": "7 DAY", "28d": "28 DAY"}
+    counts = ", ".join(f"count(*) FILTER (occurred_at >= {cut.end} - INTERVAL {span}) AS n_{name}" for name, span in spans.items())
+    trend = f"floor((n_1d + {trend_smoothing}) / (n_7d / 7e0 + {trend_smoothing}) * 1e6 + 5e-1) / 1e6"
+    scores = ", ".join(f"'{name}': n_{name}::DOUBLE" for name in spans)
+    scope_value = "CASE scope WHEN 'global' THEN '' WHEN 'country' THEN nullif(country, '') ELSE nullif(device, '') END"
+    return f"""
+        WITH scoped AS (
+            SELECT scope, {scope_value} AS scope_value, item_id, {counts} FROM {events} CROSS JOIN (SELECT unnest({list(SCOPES)}) AS scope)
+            WHERE item_id IS NOT NULL AND weight > 0 AND occurred_at < {cut.end} AND occurred_at >= {cut.end} - INTERVAL {CROWD_DAYS} DAY GROUP BY ALL
+        ), scored AS (
+            SELECT scope, scope_value, item_id, unnest(map_entries(MAP {{{scores}, 'trending': if(n_1d > 0, {trend}, NULL)}}), recursive := true)
+            FROM scoped WHERE scope_value IS NOT NULL
+        )
+        SELECT {cut.date} AS feature_date, key AS time_window, scope, scope_value, item_id, value AS score,
+            row_number() OVER (PARTITION BY key, scope, scope_value ORDER BY value DESC, item_id)::INTEGER AS rank
+        FROM scored WHERE value > 0 QUALIFY rank <= {length} ORDER BY time_window, scope, scope_value, rank
+    """
+
+
 def in_crowd(inputs: Inputs, cut: Cut, crowd: str, candidates: "Candidates") -> str:
     """SQL of (p, i, score, rank): the first candidates.popular items of the person's `crowd`, without what the rules exclude.
 

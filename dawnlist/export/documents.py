@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dawnlist.duck import literal, scan
 from dawnlist.export.contract import MOMENT, Documents
 from dawnlist.serving import suppression
-from dawnlist.serving.base import LISTS, NIGHT
+from dawnlist.serving.base import LISTS, NIGHT, REFRESHED
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,10 +50,11 @@ KIND: Final[dict[Documents, Kind]] = {
 def build(connection: "duckdb.DuckDBPyConnection", publication: "Publication", night: "Snapshot", lake: "Snapshot") -> None:
     """Make the tables of all documents in `connection`, which has the publication as `published.serving`, and the view `hashes` of them all.
 
-    `night` has the items of the publication's run date. What a rollback or a suppression took off the lists since, by the items of the `lake`, is not available either; an item that is on a
-    list is. Segments are published of people with consent alone: nobody else has one, or tags.
+    `night` has the items of the publication's run date, and those of the hour that it was refreshed until. What a refresh, a rollback or a suppression took off the lists since, by the
+    items of the `lake`, is not available either; an item that is on a list is. Segments are published of people with consent alone: nobody else has one, or tags.
     """
-    connection.execute(f"CREATE TEMP VIEW dim_items AS FROM {scan(night.require('dim_items', stage='transform'), _ITEMS)}")
+    table, stage = (f"{REFRESHED}dim_items", "refresh") if publication.refreshed_until else ("dim_items", "transform")
+    connection.execute(f"CREATE TEMP VIEW dim_items AS FROM {scan(night.require(table, stage=stage), _ITEMS)}")
     taken_off = suppression.hidden(lake, publication.published_at) if publication.kind != NIGHT else "SELECT NULL::VARCHAR AS item_id WHERE false"
     shown = " UNION ALL ".join(f"SELECT {item} AS item_id FROM published.serving.{table}" for table, (_, items) in LISTS.items() for item in items)
     connection.execute(f"CREATE TEMP TABLE hidden AS SELECT item_id FROM ({taken_off}) ANTI JOIN ({shown}) USING (item_id)")

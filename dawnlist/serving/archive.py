@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
@@ -63,12 +64,14 @@ class Archive:
             names = ", ".join(identifier(name) for name in columns)
             connection.execute(f"CREATE TABLE {SCHEMA}.{table} AS SELECT {names} FROM {scan([path], dict(columns))}")
         fields = {name: value for name, value in record.items() if name != "files"}
-        times = {name: datetime.fromisoformat(fields[name]) for name in ("published_at", "expires_at")}
+        times = {name: datetime.fromisoformat(fields[name]) for name in ("published_at", "expires_at", "refreshed_until") if fields.get(name)}
         return Publication(**{**fields, **times, "run_date": date.fromisoformat(fields["run_date"])})
 
-    def prune(self, keep: int) -> None:
-        """Remove all but the newest `keep`."""
-        for sequence in self.sequences()[:-keep]:
+    def prune(self, keep: int, refreshes: Collection[int] = ()) -> None:
+        """Remove all but the newest `keep` that are no refreshes, and of the `refreshes` all but the newest: a day of them must not push the nights out."""
+        sequences = self.sequences()
+        others = [sequence for sequence in sequences if sequence not in refreshes]
+        for sequence in [*others[:-keep], *[sequence for sequence in sequences if sequence in refreshes][:-1]]:
             remove_folder(self.folder(sequence))
 
     def folder(self, sequence: int) -> Path:

@@ -17,7 +17,9 @@ SCHEMA: Final = "serving"
 # The items that may be shown: side table of a publication that is being made, dropped when the audit has passed.
 SERVABLE: Final = "servable_items"
 
-NIGHT, ROLLBACK, SUPPRESSION = "night", "rollback", "suppression"
+NIGHT, ROLLBACK, SUPPRESSION, REFRESH = "night", "rollback", "suppression", "refresh"
+
+REFRESHED: Final = "refreshed_"  # how the tables of a night begin that its refreshes make
 
 PRIMARY_KEYS: Final = {
     "recommendations": ("user_id", "rank"),
@@ -38,7 +40,8 @@ LISTS: Final = {
 class Publication:
     """One row of `publications`. Times are UTC without a zone. `content_hash` covers all rows without run ids and clock times.
 
-    `kind`: NIGHT, ROLLBACK or SUPPRESSION; the last two are made from publication `of_sequence`, and have its run date.
+    `kind`: NIGHT, ROLLBACK, SUPPRESSION or REFRESH; all but the first are made from publication `of_sequence`, and have its run date. `refreshed_until`: the
+    end of the newest hour that active persons' lists know; None where they know the night alone.
     """
 
     sequence: int
@@ -56,6 +59,7 @@ class Publication:
     kind: str = NIGHT
     of_sequence: int | None = None
     n_user_segments: int = 0
+    refreshed_until: datetime | None = None
 
     @property
     def rows(self) -> dict[str, int]:
@@ -76,9 +80,10 @@ PUBLICATIONS: Final = {
     "n_popular_items": "BIGINT",
     "n_user_aliases": "BIGINT",
     "content_hash": "VARCHAR",  # SHA-256
-    "kind": "VARCHAR",  # night, rollback or suppression
-    "of_sequence": "BIGINT",  # the publication that a rollback or a suppression was made from
+    "kind": "VARCHAR",  # night, rollback, suppression or refresh
+    "of_sequence": "BIGINT",  # the publication that all but a night were made from
     "n_user_segments": "BIGINT",
+    "refreshed_until": "TIMESTAMP",  # the end of the newest hour that active persons' lists know
 }
 PUBLICATION_COLUMNS: Final = ", ".join(field.name for field in fields(Publication))
 

@@ -118,7 +118,7 @@ class PostgresStore:
             cursor.execute(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.publications ({_columns(PUBLICATIONS)}, PRIMARY KEY (sequence))")
             cursor.execute(
                 f"ALTER TABLE {SCHEMA}.publications ADD COLUMN IF NOT EXISTS kind text DEFAULT '{NIGHT}', ADD COLUMN IF NOT EXISTS of_sequence bigint, "
-                "ADD COLUMN IF NOT EXISTS n_user_segments bigint DEFAULT 0"
+                "ADD COLUMN IF NOT EXISTS n_user_segments bigint DEFAULT 0, ADD COLUMN IF NOT EXISTS refreshed_until timestamp"
             )
             for table in _tables(connection):
                 if re.fullmatch(rf"({'|'.join(SERVING_TABLES)})__\d+", table):

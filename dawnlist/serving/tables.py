@@ -14,6 +14,8 @@ from dawnlist.duck import identifier, literal, scan
 from dawnlist.serving.base import PRIMARY_KEYS, SCHEMA, SERVABLE, Publication
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import duckdb
 
     from dawnlist.lake import Snapshot
@@ -24,10 +26,19 @@ OF_THE_RUN: Final = ("run_id", "published_at")
 
 
 def prepare(
-    connection: "duckdb.DuckDBPyConnection", night: "Snapshot", *, run_date: date, sequence: int, run_id: str, published_at: datetime, expires_at: datetime
+    connection: "duckdb.DuckDBPyConnection",
+    night: "Snapshot",
+    *,
+    run_date: date,
+    sequence: int,
+    run_id: str,
+    published_at: datetime,
+    expires_at: datetime,
+    aged: str | None = None,
 ) -> Publication:
     """Create the serving tables of the night of `run_date` in schema `serving` of `connection`, ordered by their keys, and return their publication.
 
+    A list that was made on an earlier day expires so much earlier, and keeps the run_id and published_at that `aged` has of it: a relation of the recommendations that are published now.
     `night` is the state of the night's tables. Raises MissingInputError when one of them is missing.
     """
     connection.execute(f"CREATE SCHEMA {SCHEMA}")
@@ -37,7 +48,45 @@ def prepare(
         columns = ", ".join(f"CAST({stamp.get(name, identifier(name))} AS {kind}) AS {identifier(name)}" for name, kind in wanted.items())
         order = ", ".join(PRIMARY_KEYS.get(table, ("item_id",)))
         connection.execute(f"CREATE TABLE {SCHEMA}.{table} AS SELECT {columns} FROM ({query}) ORDER BY {order}")
+    _age(connection, night, run_date, aged)
     return described(connection, run_date=run_date, sequence=sequence, run_id=run_id, published_at=published_at, expires_at=expires_at)
+
+
+def _age(connection: "duckdb.DuckDBPyConnection", night: "Snapshot", run_date: date, aged: str | None) -> None:
+    """Give the lists that were carried over their own expiry, run and moment."""
+    carried = f"""
+        SELECT person_id AS user_id, {literal(str(run_date))}::DATE - made_on AS days FROM {scan(night.files("recommendations"), _NIGHT_COLUMNS["recommendations"])}
+        WHERE rank = 1 AND made_on < {literal(str(run_date))}::DATE
+    """
+    connection.execute(
+        f"UPDATE {SCHEMA}.recommendations AS new SET expires_at = expires_at - to_days(days::INTEGER) FROM ({carried}) AS carried WHERE new.user_id = carried.user_id"
+    )
+    if aged is not None:
+        connection.execute(f"""
+            UPDATE {SCHEMA}.recommendations AS new SET run_id = old.run_id, published_at = old.published_at
+            FROM (SELECT user_id, run_id, published_at FROM {aged} SEMI JOIN ({carried}) USING (user_id) WHERE rank = 1) AS old WHERE new.user_id = old.user_id
+        """)
+
+
+def renew(
+    connection: "duckdb.DuckDBPyConnection", renewed: "Mapping[str, Sequence[Path]]", *, run_id: str, published_at: datetime, expires_at: datetime
+) -> None:
+    """Put the rows of night's tables in files into the serving tables of `connection`: new lists of some persons and of all popular scopes; other rows stay as they are."""
+    stamp = {"run_id": literal(run_id), "published_at": literal(f"{published_at}"), "expires_at": literal(f"{expires_at}")}
+    for table, key in (("recommendations", "user_id"), ("popular_items", "scope")):
+        night = scan(renewed[table], _NIGHT_COLUMNS[table])
+        own = {"user_id": "person_id"}
+        columns = ", ".join(
+            f"CAST({stamp.get(name, identifier(own.get(name, name)))} AS {kind}) AS {identifier(name)}" for name, kind in SERVING_TABLES[table].items()
+        )
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE renewed AS SELECT {columns} FROM {night}")
+        kept = (
+            f"FROM {SCHEMA}.{table} ANTI JOIN renewed USING ({key})" if table == "recommendations" else f"FROM {SCHEMA}.{table} WHERE NOT EXISTS (FROM renewed)"
+        )
+        order = ", ".join(PRIMARY_KEYS[table])
+        connection.execute(
+            f"CREATE OR REPLACE TABLE {SCHEMA}.{table} AS SELECT {', '.join(SERVING_TABLES[table])} FROM ({kept} UNION ALL FROM renewed) ORDER BY {order}"
+        )
 
 
 def described(connection: "duckdb.DuckDBPyConnection", **known: Any) -> Publication:
@@ -114,7 +163,9 @@ def files_of(night: "Snapshot", table: str, run_date: date) -> list[Path]:
 _NIGHT_COLUMNS: Final[dict[str, dict[str, str]]] = {
     "dim_items": {"item_id": "VARCHAR", "is_available": "BOOLEAN", "is_blocked": "BOOLEAN"},
     "persons": {"alias_id": "VARCHAR", "person_id": "VARCHAR"},
-    "recommendations": {"person_id": "VARCHAR"} | {name: kind for name, kind in SERVING_TABLES["recommendations"].items() if name != "user_id"},
+    "recommendations": {"person_id": "VARCHAR"}
+    | {name: kind for name, kind in SERVING_TABLES["recommendations"].items() if name != "user_id"}
+    | {"made_on": "DATE"},
     "similar_items": {name: kind for name, kind in SERVING_TABLES["similar_items"].items() if name != "model_version"},
     "popular_items": dict(SERVING_TABLES["popular_items"]),
     "dim_user_segments": {"person_id": "VARCHAR", "kind": "VARCHAR", "segment": "VARCHAR", "segment_label": "VARCHAR", "is_current": "BOOLEAN"},

@@ -15,6 +15,7 @@ from dawnlist.stages.base import Failure, Interval, StageResult
 LOADING: Final = ("ingest", "validate")
 NIGHT: Final = ("open", "transform", "segment", "train", "recommend", "publish", "export")
 STAGES: Final = LOADING + NIGHT
+REFRESH: Final = "refresh"  # of an hour after a night, beside the loading of others
 REPORT: Final = "report"  # of a night, after it: a page that fails costs a note and no list
 # When Python looks for cycles of unused objects: rarer than by default, (700, 10, 10).
 GC_THRESHOLDS: Final = (100_000, 50, 100)

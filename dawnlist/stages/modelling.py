@@ -1,19 +1,24 @@
 """What train and recommend share: the night's tables as the models' input, and Spark's candidates."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
-from datetime import date
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from dawnlist.errors import MissingInputError
 from dawnlist.lake import Lake, Snapshot
 from dawnlist.settings import Settings
 from dawnlist.sources import of_site
-from dawnlist.stages.base import DAY
+from dawnlist.stages.base import DAY, Night
+from models import registry
 from models.inputs import CANDIDATES, MARTS, SEGMENTS, Cut, Inputs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+RESOLUTION: Final = timedelta(microseconds=1)  # of the lake's times
 POINTER: Final = "model.json"  # in the night's folder: the version of the model that the night uses
 
 
@@ -22,6 +27,20 @@ def cut_of(settings: Settings, run_date: date, *, horizons_back: int) -> Cut:
     source = of_site(settings)[0]
     as_of = run_date - horizons_back * source.horizon_days * DAY
     return Cut(as_of, source.horizon_days, source.exclude_seen, source.exclude_bought, is_serving=horizons_back == 0)
+
+
+def hour_cut_of(settings: Settings, until: datetime) -> Cut:
+    """The cut at the end of an hour (UTC), on the day that the hour belongs to."""
+    return replace(cut_of(settings, (until - RESOLUTION).date(), horizons_back=0), until=until)
+
+
+def model_of(settings: Settings, night: Night) -> registry.Model:
+    """The model that the night uses. Raises MissingInputError where train has not run, CorruptedError where the model was changed."""
+    try:
+        pointer = json.loads((settings.night_dir(night.run_date) / POINTER).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingInputError(f"The night of {night.run_date} has no model: run `dawnlist train --run-date {night.run_date}` first.") from None
+    return registry.load(settings.models_dir, str(pointer["version"]))
 
 
 def inputs_of(tables: Snapshot, as_of: date) -> Inputs:

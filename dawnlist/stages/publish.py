@@ -1,6 +1,7 @@
 """publish: the night's lists -> the serving tables and the analysts' snapshot, each replaced in one step."""
 
 import time
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -48,15 +49,17 @@ def _publish(settings: Settings, night: Night, *, run_id: str, moment: datetime,
         _refuse_going_back(current.history, night.run_date, force=force)
 
         def fill(connection: "duckdb.DuckDBPyConnection") -> Publication:
-            return tables.prepare(
-                connection,
-                night.tables.snapshot(),
-                run_date=night.run_date,
-                sequence=current.next_sequence,
-                run_id=run_id,
-                published_at=moment,
-                expires_at=tables.expiry(night.run_date, settings.recommend.expires_days),
-            )
+            with current.store.published(connection) if current.history else nullcontext():
+                return tables.prepare(
+                    connection,
+                    night.tables.snapshot(),
+                    run_date=night.run_date,
+                    sequence=current.next_sequence,
+                    run_id=run_id,
+                    published_at=moment,
+                    expires_at=tables.expiry(night.run_date, settings.recommend.expires_days),
+                    aged="published.serving.recommendations" if current.history else None,
+                )
 
         publication = current.publish(fill, run_id=run_id)
         snapshot = analytics.snapshot(settings, current.store, night.tables.snapshot(), run_date=night.run_date)

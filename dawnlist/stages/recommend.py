@@ -1,6 +1,5 @@
 """recommend: candidates as of the run date, ranked and filtered: a list for everybody, and the popular lists of all scopes."""
 
-import json
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,17 +8,17 @@ from dawnlist import rules as site_rules
 from dawnlist import tuned, validation
 from dawnlist.data_docs import build_docs
 from dawnlist.duck import connect
-from dawnlist.errors import MissingInputError
-from dawnlist.lake import DataFile, Lake
+from dawnlist.lake import Lake
+from dawnlist.rules import Rule
 from dawnlist.settings import Settings
 from dawnlist.stages import gate, scoring
-from dawnlist.stages.base import Interval, Night, StageResult
+from dawnlist.stages.base import DAY, Interval, Night, StageResult
 from dawnlist.stages.champion import ask, watch
-from dawnlist.stages.modelling import POINTER, cut_of, inputs_of, make_candidates
-from models import frame, lists, merchandising, popular, registry
-from models.inputs import listed_persons
-from models.policies import Policy
-from models.policy_chain import chain
+from dawnlist.stages.listing import POPULAR_ITEMS, prepare, write
+from dawnlist.stages.modelling import cut_of, inputs_of, make_candidates, model_of
+from models import frame, lists, merchandising
+from models.carrying import CARRIED, create_carried, without_carried
+from models.inputs import Cut, Inputs, listed_persons
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,28 +35,26 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     started = time.monotonic()
     night = Night.load(settings, interval.run_date)
     rules = site_rules.load(settings).in_force(night.run_date).rules
-    model = registry.load(settings.models_dir, _version(settings, night))
+    model = model_of(settings, night)
     settings = tuned.as_trained(settings, model.metadata)
     order = lists.Order.of(model, keep=settings.ranker.max_candidates)
     cut = cut_of(settings, night.run_date, horizons_back=0)
-    counts = make_candidates(settings, night.tables, {cut: None}, run_id=run_id)
-    before = night.tables.snapshot()
-    inputs = inputs_of(before, cut.as_of)
+    marts = inputs_of(night.tables.snapshot(), cut.as_of)
     with connect(settings) as connection:
-        persons = listed_persons(connection, inputs)
-        frame.prepare(connection, inputs, cut, persons, settings.candidates)
-        popular.create_scope_lists(connection, inputs, cut, window=model.metadata["window"])
-        n_lists = lists.create_recipients(connection, inputs)
-        merchandising.create_rules(connection, rules)
-        unknown = merchandising.unknown_names(connection)
-        popular_items = lists.popular_items(merchandising.eligible(rules), length=settings.recommend.list_length)
-        changes = {"popular_items": [night.tables.write(connection, "popular_items", popular_items)]}
-        popular.add_segment_lists(connection, inputs, cut)
-        popular.add_season_list(connection, inputs, cut)
-        lists.create_fallback(connection, season_every=settings.recommend.season_every)
-        policies = chain(connection, inputs, cut, rules, settings.recommend, seed=settings.seed)
-        changes["recommendations"] = _recommendations(connection, settings, night.tables, model.version, order, policies, len(persons), n_lists)
-        watched = watch(connection, settings, night, model, order, n_persons=len(persons))
+        n_carried = _carry(connection, settings, marts, cut, rules, model.version)
+        wanted = listed_persons(connection, without_carried(marts)) if n_carried else None
+        counts = make_candidates(settings, night.tables, {cut: wanted or None}, run_id=run_id)
+        before = night.tables.snapshot()
+        inputs = without_carried(inputs_of(before, cut.as_of))
+        listing = prepare(connection, settings, inputs, cut, rules, window=model.metadata["window"])
+        changes = {
+            "popular_items": [night.tables.write(connection, "popular_items", POPULAR_ITEMS)],
+            "recommendations": [
+                *write(connection, settings, night.tables, model.version, listing, scoring.scored(connection, settings, order, n_persons=listing.n_persons)),
+                night.tables.write(connection, "recommendations", CARRIED),
+            ],
+        }
+        watched = watch(connection, settings, night, model, order, n_persons=listing.n_persons)
     made = {name: [file for file in files if file] for name, files in changes.items()}
     made |= {} if "similar_items" in before else {"similar_items": []}  # a site without a single interaction
     preview = night.tables.preview(made, run_id=run_id)
@@ -66,7 +63,7 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     build_docs(settings, night.run_date)
     tables = night.tables.commit(made, run_id=run_id)
     why = ask(settings, night, model, watched)
-    notes += [*unknown, *watched.notes, *([f"the next night trains: {why}"] if why else watched.asks)]
+    notes += [*listing.unknown, *watched.notes, *([f"the next night trains: {why}"] if why else watched.asks)]
     return StageResult(
         stage=STAGE,
         interval=interval.key,
@@ -74,35 +71,16 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
         rows_out=tables.rows("recommendations"),
         seconds=time.monotonic() - started,
         paths=[str(path) for name in changes for path in tables.files(name)],
-        counts=counts | {"n_ranked_persons": len(persons)} | {name: tables.rows(name) for name in changes},
+        counts=counts | {"n_ranked_persons": listing.n_persons, "n_carried_persons": n_carried} | {name: tables.rows(name) for name in changes},
         metrics={"model_version": model.version, "served": model.metadata["served"], "psi": watched.shifts, "decay": watched.lost, "asks_for_training": why},
         notes=notes,
     )
 
 
-def _recommendations(
-    connection: "duckdb.DuckDBPyConnection",
-    settings: Settings,
-    tables: Lake,
-    version: str,
-    order: lists.Order,
-    policies: Sequence[Policy],
-    n_persons: int,
-    n_lists: int,
-) -> list[DataFile | None]:
-    """One file per bucket of persons with a history, and one of everybody else: they have no candidates of their own."""
-    length = settings.recommend.list_length
-    files = []
-    for first, last in scoring.scored(connection, settings, order, n_persons=n_persons):
-        lists.create_lists(connection, policies, first=first, last=last, length=length)
-        files.append(tables.write(connection, "recommendations", lists.recommendations(whose="person", model_version=version)))
-    lists.create_no_scores(connection)
-    lists.create_lists(connection, policies, first=n_persons, last=n_lists, length=length)
-    return [*files, tables.write(connection, "recommendations", lists.recommendations(whose="other", model_version=version))]
-
-
-def _version(settings: Settings, night: Night) -> str:
-    try:
-        return str(json.loads((settings.night_dir(night.run_date) / POINTER).read_text(encoding="utf-8"))["version"])
-    except FileNotFoundError:
-        raise MissingInputError(f"The night of {night.run_date} has no model: run `dawnlist train --run-date {night.run_date}` first.") from None
+def _carry(connection: "duckdb.DuckDBPyConnection", settings: Settings, marts: Inputs, cut: Cut, rules: Sequence[Rule], version: str) -> int:
+    """Table `carried`: the lists of dormant persons that stand from the night before. Returns whose there are."""
+    earlier = Lake(settings.night_dir(cut.as_of - DAY)).snapshot() if settings.refresh.dormant_every_days > 1 else None
+    before = (earlier.files("recommendations"), earlier.files("dim_users")) if earlier else None
+    frame.create_items(connection, marts, cut)
+    merchandising.create_rules(connection, rules)
+    return create_carried(connection, marts, cut, before, settings.refresh, model_version=version, expires_days=settings.recommend.expires_days)

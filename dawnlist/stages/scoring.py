@@ -17,13 +17,21 @@ BUCKET_ROWS = 800_000  # with some 60 features, the frame of a bucket takes abou
 
 def scored(connection: "duckdb.DuckDBPyConnection", settings: Settings, order: lists.Order, *, n_persons: int) -> Iterator[tuple[int, int]]:
     """For each bucket of persons, first <= p < last, the table `scored` in `connection` (lists.score). Buckets and their rows do not depend on `ranker.scoring`."""
-    ranges = lists.buckets(n_persons, max(1, BUCKET_ROWS // order.keep))
+    ranges = _buckets(n_persons, order.keep)
     if settings.ranker.scoring == "spark" and order.booster is not None and ranges:
-        yield from _in_spark(connection, settings, order, ranges)
-        return
-    for first, last in ranges:
-        lists.score(connection, order, first=first, last=last, threads=threads_of(settings))
+        return _in_spark(connection, settings, order, ranges)
+    return scored_here(connection, lists.by_model(order, threads=threads_of(settings)), n_persons=n_persons, keep=order.keep)
+
+
+def scored_here(connection: "duckdb.DuckDBPyConnection", score: lists.Score, *, n_persons: int, keep: int) -> Iterator[tuple[int, int]]:
+    """The same by any `score`, in this process."""
+    for first, last in _buckets(n_persons, keep):
+        score(connection, first, last)
         yield first, last
+
+
+def _buckets(n_persons: int, keep: int) -> Sequence[tuple[int, int]]:
+    return lists.buckets(n_persons, max(1, BUCKET_ROWS // keep))
 
 
 def _in_spark(connection: "duckdb.DuckDBPyConnection", settings: Settings, order: lists.Order, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -30,6 +30,13 @@ class Events:
         """The number of events."""
         return len(self.user)
 
+    @property
+    def ages(self) -> Floats:
+        """Days before the end of the training time. Raises ValueError where no times are known."""
+        if self.age is None:
+            raise ValueError("events without times have no ages")
+        return self.age
+
     def only(self, rows: Flags, *, younger_by: float = 0.0) -> "Events":
         """The events that `rows` marks, seen from `younger_by` days earlier."""
         age = None if self.age is None else self.age[rows] - younger_by
@@ -79,11 +86,9 @@ class Events:
     @cached_property
     def pair_age(self) -> csr_matrix:
         """User by item: the age of the newest event in days, with the cells of `seen`; needs times."""
-        if self.age is None:
-            raise ValueError("events without times have no ages")
-        order = np.lexsort((self.age, self.item, self.user))
+        order = np.lexsort((self.ages, self.item, self.user))
         user, item = self.user[order], self.item[order]
         first = np.r_[True, (user[1:] != user[:-1]) | (item[1:] != item[:-1])] if len(order) else np.zeros(0, dtype=bool)
         found = self.seen.copy()
-        found.data = self.age[order][first]
+        found.data = self.ages[order][first]
         return found

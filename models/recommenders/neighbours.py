@@ -100,7 +100,11 @@ class CoVisitation:
 
     def fit(self, events: Events, *, seed: int) -> ItemToItem:
         """Exact; needs times."""
-        return ItemToItem(_last(events, self.last, self.decay), nearest(self.product(events), per_item=self.neighbours))
+        return ItemToItem(self.profiles(events), nearest(self.product(events), per_item=self.neighbours))
+
+    def profiles(self, events: Events) -> csr_matrix:
+        """User by item: decay^place for the user's `last` newest items, 0 = newest; ties by item."""
+        return _last(events, self.last, self.decay)
 
     def product(self, events: Events) -> Product:
         """Who came to both, faded; the more items somebody has, the less each says."""

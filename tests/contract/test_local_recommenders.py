@@ -7,6 +7,7 @@ from models.recommenders.als import Als
 from models.recommenders.base import Recommender, exclude, top
 from models.recommenders.ease import Ease
 from models.recommenders.events import Events
+from models.recommenders.hourly import Hourly
 from models.recommenders.neighbours import CoVisitation, ItemKnn, Rp3Beta
 from models.recommenders.popularity import Popularity, Repeats
 
@@ -19,7 +20,14 @@ PERSONAL = {
     "ease": Ease(regularisation=1.0),
     "covisitation": CoVisitation(),
 }
-ALL: dict[str, Recommender] = {**PERSONAL, "popularity": Popularity(), "popularity_7d": Popularity(7.0), "repeats": Repeats(), "repeats_fading": Repeats(30.0)}
+ALL: dict[str, Recommender] = {
+    **PERSONAL,
+    "popularity_hourly": Hourly(trust=0.0, window=400.0),
+    "popularity": Popularity(),
+    "popularity_7d": Popularity(7.0),
+    "repeats": Repeats(),
+    "repeats_fading": Repeats(30.0),
+}
 N_USERS, N_ITEMS, COLD = 12, 10, 12
 
 

@@ -14,7 +14,7 @@ from dawnlist.errors import GateError, LockedError
 
 PROJECT = Path(__file__).parents[2]
 DAGS = PROJECT / "dags"
-DAG_IDS = {"export", "ingest", "nightly", "watchdog"}
+DAG_IDS = {"export", "ingest", "nightly", "refresh", "watchdog"}
 IMPORT_SECONDS = 1.0
 
 
@@ -52,6 +52,8 @@ def test_the_order_of_the_tasks(dags: dict[str, Any]) -> None:
         ("nightly", "train", "recommend"),
         ("nightly", "recommend", "publish"),
         *(("nightly", stage, "suppress") for stage in ("open", "transform", "segment", "train", "recommend")),
+        ("refresh", "is_wanted", "refresh"),
+        ("refresh", "refresh", "export"),
         ("watchdog", "start_incomplete_night", "check_night"),
     }
 
@@ -87,7 +89,11 @@ def test_assets_join_the_dags(dags: dict[str, Any]) -> None:
         ("nightly", "suppress"): {"serving.recommendations", "serving.similar_items", "serving.popular_items", "serving.user_segments", "published"},
         ("watchdog", "start_incomplete_night"): {"lake_events"},
     }
-    assert {name: dags[name].timetable.asset_condition.name for name in ("nightly", "export")} == {"nightly": "lake_events", "export": "published"}
+    assert {name: dags[name].timetable.asset_condition.name for name in ("nightly", "export", "refresh")} == {
+        "nightly": "lake_events",
+        "export": "published",
+        "refresh": "lake_events",
+    }
 
 
 def test_a_night_that_fails_ends_with_a_suppression_and_is_failed_all_the_same(dags: dict[str, Any]) -> None:

@@ -126,6 +126,14 @@ def test_a_suppression_that_changed_nothing_is_skipped_and_tells_nobody(context:
     assert context["outlet_events"][PUBLISHED].extra["rows"] == 7
 
 
+def test_an_hour_that_had_nothing_to_refresh_is_skipped_and_says_why(context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    stub(monkeypatch, StageResult("refresh", "2026-11-20T05", notes=["the published night of 2026-11-20 knows this hour"]))
+    with pytest.raises(AirflowSkipException, match="knows this hour"):
+        call("refresh")
+
+
 def test_an_hour_that_has_not_landed_gives_its_slot_back(context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.sdk.exceptions import AirflowRescheduleException
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -290,3 +290,25 @@ def test_without_the_right_to_write_nothing_changes_and_the_folder_is_named(open
     assert folder.partition("/")[0] in output or str(open_home) in output
     assert state_of_serving(settings) == (after if stage == "export" or folder == "analytics" else before)
     assert (settings.exports_dir / "latest").resolve().name == "000001"
+
+
+def test_a_list_that_was_carried_over_keeps_its_run_its_age_and_its_expiry(settings: Settings) -> None:
+    """Bob's list of the first night stands in the second one; Ann's was made anew."""
+    publish_at = {RUN_DATE: MORNING, NEXT_DATE: MORNING + timedelta(days=1)}
+    for run_date, made_on in ((RUN_DATE, {}), (NEXT_DATE, {nights.BOB: RUN_DATE})):
+        night = nights.write(settings, run_date)
+        with connect(settings) as connection:
+            carried = " ".join(f"WHEN person_id = '{who}' THEN DATE '{day}'" for who, day in made_on.items())
+            paths = [str(path) for path in night.tables.snapshot().files("recommendations")]
+            made = f"CASE {carried} ELSE DATE '{run_date}' END" if carried else f"DATE '{run_date}'"
+            file = night.tables.write(connection, "recommendations", f"SELECT *, {made} AS made_on FROM read_parquet({paths}) ORDER BY person_id, rank")
+        assert file is not None
+        night.tables.commit({"recommendations": [file]}, run_id="carried")
+        publish.run(settings, Interval.day(run_date), run_id=f"run-{run_date}", published_at=publish_at[run_date])
+    with connect(settings) as connection, open_store(settings).published(connection):
+        rows = connection.execute(
+            "SELECT DISTINCT user_id, run_id, published_at, expires_at::DATE FROM published.serving.recommendations ORDER BY ALL"
+        ).fetchall()
+    ages = {user: (run, moment, expires) for user, run, moment, expires in rows}
+    assert ages[nights.BOB] == (f"run-{RUN_DATE}", MORNING, date(2026, 11, 24))
+    assert ages[nights.ANN] == (f"run-{NEXT_DATE}", MORNING + timedelta(days=1), date(2026, 11, 25))

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from dawnlist import duck
+from dawnlist import duck, explain
 from dawnlist.errors import CorruptedError, MissingInputError
 from dawnlist.lake import Lake
-from dawnlist.settings import Candidates, MLflow, Ranker, Recommend, Settings
+from dawnlist.settings import Candidates, MLflow, Ranker, Recommend, Refresh, Settings
 from dawnlist.stages import recommend, train
 from dawnlist.stages.base import Interval, Night, StageResult
 from models import aliases, cadence, ranker, registry
@@ -153,7 +153,7 @@ def test_whoever_is_new_gets_what_is_popular_where_they_are(night: Night_, who: 
 def test_the_columns_are_the_contracts_and_every_reason_is_said(night: Night_) -> None:
     settings, trained, _ = night
     described = [name for name, *_ in query(settings, "DESCRIBE recommendations")]
-    assert described == ["person_id", "rank", "item_id", "score", "source", "reason", "variant", "propensity", "model_version", "rules"]
+    assert described == ["person_id", "rank", "item_id", "score", "source", "reason", "variant", "propensity", "model_version", "rules", "made_on"]
     assert query(settings, "SELECT count(*) FROM recommendations WHERE reason IS NULL OR score IS NULL OR variant IS NOT NULL OR propensity IS NOT NULL") == [
         (0,)
     ]
@@ -237,6 +237,43 @@ def test_a_cap_on_categories_holds_for_the_whole_list(spark: "SparkSession", tmp
         "AND person_id IN (SELECT person_id FROM fct_interactions WHERE is_personal) GROUP BY person_id)",
     )
     assert most == [(2,)]
+
+
+def test_the_lists_of_the_dormant_stand_till_their_day_and_nobody_elses(night: Night_) -> None:
+    """The day after, on which nobody came but every tenth person, one more has withdrawn, and item02 is gone. Everybody else is dormant, and has a list of their own every second day."""
+    settings = night[0].with_(refresh=Refresh(dormant_after_days=1, dormant_every_days=2), recommend=night[0].recommend.model_copy(update={"expires_days": 7}))
+    day, withdrawn = RUN_DATE + timedelta(days=1), person(11)
+    came = [person(number) for number in range(10, N_PERSONS, 10)]
+    marts = Marts(
+        [day],
+        [*events(), *((who, "item05", at(day, 9), "view") for who in came)],
+        MARTS.items | {"item02": {"is_available": False}},
+        USERS,
+        [*WITHOUT_CONSENT, withdrawn],
+    )
+    with duck.connect(settings) as connection:
+        marts.write(connection, Night.open(settings, day, run_id="dormant").tables)
+    train.run(settings, Interval.day(day), run_id="dormant")
+    result = recommend.run(settings, Interval.day(day), run_id="dormant")
+    with duck.connect(settings) as connection:
+        for name, run_date in (("before", RUN_DATE), ("now", day)):
+            files = Night.load(settings, run_date).tables.snapshot().files("recommendations")
+            connection.execute(f"CREATE VIEW {name} AS FROM {duck.scan(files, {})}")
+        carried = {who for (who,) in connection.execute(f"SELECT DISTINCT person_id FROM now WHERE made_on = DATE '{RUN_DATE}'").fetchall()}
+        had_item02 = {who for (who,) in connection.execute("SELECT DISTINCT person_id FROM before WHERE item_id = 'item02'").fetchall()}
+        assert connection.execute(f"SELECT count(*) FROM (SELECT * FROM now WHERE made_on = DATE '{RUN_DATE}' EXCEPT FROM before)").fetchall() == [(0,)]
+        assert connection.execute("SELECT count(DISTINCT person_id), count(*) FROM now").fetchall() == [(len(USERS), LENGTH * len(USERS))]
+        assert connection.execute("SELECT count(*) FROM now WHERE item_id = 'item02'").fetchall() == [(0,)]
+        assert connection.execute(f"SELECT DISTINCT source FROM now WHERE person_id = '{withdrawn}'").fetchall() == [("popular_global",)]
+    days = (day - date(1970, 1, 1)).days
+    expected = {
+        person(number)
+        for number in range(len(WITHOUT_CONSENT), N_PERSONS)
+        if int.from_bytes(md5(person(number).encode(), usedforsecurity=False).digest(), "little") % 2 != days % 2
+    } - {*came, withdrawn, *had_item02}
+    assert carried == expected
+    assert explain.explain(settings, min(expected), day, n_features=0)["run_date"] == str(RUN_DATE)
+    assert 0 < len(expected) == result.counts["n_carried_persons"] < result.counts["n_ranked_persons"]
 
 
 NEXT = RUN_DATE + timedelta(days=3)  # a label window later

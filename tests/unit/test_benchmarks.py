@@ -124,7 +124,7 @@ def test_the_peer_copies_every_row_that_can_be_read(tmp_path: Path, file_format:
 
 
 def test_the_promised_benchmarks_are_there() -> None:
-    assert {"night_demo", "night_globo"} <= set(names())
+    assert {"night_demo", "night_globo", "refresh_day"} <= set(names())
 
 
 def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -118,7 +118,9 @@ def test_the_reason_is_that_of_the_first_rule_that_has_one(site: duckdb.DuckDBPy
         CREATE TABLE listed AS FROM (VALUES (0, 1, 0, 0.5, 'als', NULL::DOUBLE, ['silent', 'loud', 'later']), (0, 2, 1, 0.4, 'als', NULL, ['silent']),
             (0, 3, 2, 0.0, 'exploration', 0.25, [])) AS made(p, rank, i, score, source, propensity, rules)
     """)
-    rows = site.execute(f"SELECT item_id, reason, propensity, rules FROM ({lists.recommendations(whose='person', model_version='m')})").fetchall()
+    rows = site.execute(
+        f"SELECT item_id, reason, propensity, rules FROM ({lists.recommendations(whose='person', model_version='m', made_on='NULL')})"
+    ).fetchall()
     assert rows == [
         ("item0", "our choice", None, ["silent", "loud", "later"]),
         ("item1", "liked by people with a similar taste", None, ["silent"]),
