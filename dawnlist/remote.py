@@ -1,13 +1,13 @@
 """Files behind a URL such as s3://bucket/prefix, listed, copied and written by fsspec: the one place that opens one.
 
 Which file systems there are, and where each finds its credentials, is fsspec's: https://filesystem-spec.readthedocs.io. S3 needs the
-package s3fs and reads the AWS_ variables and files of the environment; AWS_ENDPOINT_URL names a store that is not Amazon's.
+package s3fs and reads the AWS_ variables and files of the environment; AWS_ENDPOINT_URL names a store that is not Amazon's. SFTP is in dawnlist.sftp.
 """
 
 import errno
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,9 @@ from dawnlist.errors import DawnlistError, DeliveryError, LandingError, LandingS
 READ_BYTES = 8 << 20
 # File systems with folders, which have to be made. Elsewhere there are none, and to make one could make a bucket of a misspelt name.
 FOLDERED = {"file", "local", "sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs"}
+# Those of them whose rename takes the place of what is there, in one step.
+RENAMING = {"file", "local", "sftp", "ssh"}
+PACKAGES = "For s3:// install s3fs, for sftp:// paramiko."
 # What file systems call the things by which a changed file is known.
 MARKS = {"size", "etag", "md5", "md5hash", "generation", "mtime", "lastmodified", "last_modified", "updated", "created"}
 
@@ -38,8 +41,7 @@ def is_url(place: object) -> bool:
 
 def has_folder(url: str) -> bool:
     """Whether anything lies below `url`."""
-    with _reached(url):
-        system, root = _opened(url)
+    with _reached(url), _opened(url) as (system, root):
         return bool(system.isdir(root))
 
 
@@ -50,8 +52,7 @@ def matching(url: str, pattern: str) -> dict[str, RemoteFile]:
     """
     from fsspec.utils import glob_translate
 
-    with _reached(url):
-        system, root = _opened(url)
+    with _reached(url), _opened(url) as (system, root):
         start = "/".join([root, *_spelt_out(pattern)])
         found = system.find(start, detail=True)
     wanted = re.compile(glob_translate(pattern))
@@ -62,12 +63,15 @@ def matching(url: str, pattern: str) -> dict[str, RemoteFile]:
 def copy(file: RemoteFile, target: Path) -> str:
     """Copy the file to `target` and return the SHA-256 of its bytes, taken on the way."""
     digest, n_bytes = hashlib.sha256(), 0
-    with _reached(file.url):
-        system, path = _opened(file.url)
-        with system.open(path, "rb", block_size=READ_BYTES) as stream, target.open("wb") as copied:
-            while chunk := stream.read(READ_BYTES):
-                digest.update(chunk)
-                n_bytes += copied.write(chunk)
+    with (
+        _reached(file.url),
+        _opened(file.url) as (system, path),
+        system.open(path, "rb", block_size=READ_BYTES) as stream,
+        target.open("wb") as copied,
+    ):
+        while chunk := stream.read(READ_BYTES):
+            digest.update(chunk)
+            n_bytes += copied.write(chunk)
     if file.size is not None and n_bytes != file.size:
         raise LandingStoreError(f"{file.url} changed while it was read. Run this again.")
     return digest.hexdigest()
@@ -87,27 +91,34 @@ class Target:
 
     def put(self, source: Path, name: str) -> None:
         """Copy the file `source` to `name`."""
-        place = f"{self.root}/{name}"
-        protocols = self.system.protocol
-        if FOLDERED & set([protocols] if isinstance(protocols, str) else protocols):
-            self.system.makedirs(place.rpartition("/")[0], exist_ok=True)
-        self.system.put_file(str(source), place)
+        self._fill(name, lambda place: self.system.put_file(str(source), place))
 
     def write(self, name: str, content: bytes) -> None:
         """Write `content` to the file `name`."""
-        with self.system.open(f"{self.root}/{name}", "wb") as stream:
-            stream.write(content)
+        self._fill(name, lambda place: self.system.pipe_file(place, content))
+
+    def _fill(self, name: str, fill: Callable[[str], None]) -> None:
+        """Make the file `name`. An object of a store appears whole; in a folder the file is filled beside its place and renamed, so that nobody meets half of it."""
+        place = f"{self.root}/{name}"
+        folder, _, last = place.rpartition("/")
+        protocols = {self.system.protocol} if isinstance(self.system.protocol, str) else set(self.system.protocol)
+        if protocols & FOLDERED:
+            self.system.makedirs(folder, exist_ok=True)
+        if protocols & RENAMING:
+            fill(f"{folder}/.{last}.part")
+            self.system.mv(f"{folder}/.{last}.part", place)
+        else:
+            fill(place)
 
 
 @contextmanager
 def target(url: str) -> Iterator[Target]:
     """The folder behind `url`, to write to. Raises SettingsError for a URL that cannot be written to here, and DeliveryError when the other side cannot be reached or refuses."""
     try:
-        yield Target(*_opened(url))
+        with _opened(url) as (system, root):
+            yield Target(system, root)
     except ImportError as error:
-        raise SettingsError(
-            f"{url} needs a Python package that is not installed: {error.name or error}. For s3:// install s3fs, for sftp:// paramiko."
-        ) from error
+        raise SettingsError(f"{url} needs a Python package that is not installed: {error.name or error}. {PACKAGES}") from error
     except ValueError as error:
         raise SettingsError(f"delivery.to = {url} is no URL that files can be written to.") from error
     except DawnlistError:
@@ -118,11 +129,23 @@ def target(url: str) -> Iterator[Target]:
         ) from error
 
 
-def _opened(url: str) -> tuple[Any, str]:
+@contextmanager
+def _opened(url: str) -> Iterator[tuple[Any, str]]:
+    """The file system behind `url`, and the path there."""
+    from fsspec import register_implementation
     from fsspec.core import url_to_fs
 
+    if {"sftp", "ssh"} & set(re.findall(r"(\w+)://", url)):
+        from dawnlist.sftp import KnownHosts
+
+        for protocol in KnownHosts.protocol:
+            register_implementation(protocol, KnownHosts, clobber=True)
     system, root = url_to_fs(url, use_listings_cache=False)
-    return system, root.rstrip("/")
+    try:
+        yield system, root.rstrip("/")
+    finally:
+        if hasattr(system, "close"):  # those that keep a connection
+            system.close()
 
 
 def _spelt_out(pattern: str) -> list[str]:
@@ -140,12 +163,12 @@ def _reached(url: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise LandingError(f"{url} needs a Python package that is not installed: {error.name or error}. For s3:// install s3fs.") from error
+        raise LandingError(f"{url} needs a Python package that is not installed: {error.name or error}. {PACKAGES}") from error
     except ValueError as error:
         raise LandingError(f"{url} is no URL that files can be read from. Check landing: it is like s3://bucket/folder.") from error
     except FileNotFoundError as error:
         raise LandingStoreError(f"{url} is not there: no such bucket, or the file was taken away meanwhile. Check landing.") from error
-    except LandingStoreError:
+    except DawnlistError:
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):  # our own disk, not the store

@@ -1,9 +1,10 @@
 """The stages, in the order of a night, and the one way to call them."""
 
+import contextlib
 import gc
 import importlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Final
 
 from dawnlist import duck
@@ -57,7 +58,7 @@ def _noting_failure(settings: Settings, stage: str, interval: Interval, *, run_i
         raise
     except Exception as error:
         if stage != REPORT:
-            with suppress(OSError):  # a full disk must not hide what it led to
+            with contextlib.suppress(OSError):  # a full disk must not hide what it led to
                 Failure(stage, interval.key, run_id, str(error) if isinstance(error, DawnlistError) else type(error).__name__).save(settings)
         raise
 

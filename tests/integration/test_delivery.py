@@ -1,8 +1,10 @@
 """Bundles to a CMS by HTTP, and to folders: a server that fails, delays, throttles and drops, with nothing lost and nothing doubled."""
 
 import json
+import os
 import random
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -14,6 +16,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
+import fsspec
+import paramiko
 import pytest
 
 from dawnlist import export
@@ -27,6 +31,7 @@ from tests import nights
 from tests.http_servers import s3_serving, serving
 from tests.nights import ANN, BOB, EVE, RUN_DATE
 from tests.published import two_bundles
+from tests.sftp_server import PASSWORD, Server, reach, sftp_serving
 
 MORNING = datetime(2026, 11, 21, 5, 0)
 KEYS = {"users": ("user_id",), "items": ("item_id",), "fallbacks": ("scope", "scope_value")}
@@ -408,8 +413,6 @@ def test_a_damaged_bundle_is_not_sent(settings: Settings, cms: tuple[Cms, str]) 
 
 @pytest.mark.parametrize("scheme", ["", "memory://"])
 def test_a_folder_or_store_gets_whole_bundles_and_a_second_time_nothing(settings: Settings, tmp_path: Path, scheme: str) -> None:
-    import fsspec
-
     to = f"{scheme}{tmp_path / 'out'}"
     settings = settings.with_(delivery=Delivery(to=to))
     assert [line.partition(": ")[0] for line in send(settings)] == [f"{to} has 000002", f"{to} has 000002-from-000001"]
@@ -422,6 +425,19 @@ def test_a_folder_or_store_gets_whole_bundles_and_a_second_time_nothing(settings
     system.pipe_file(f"{place}/000002/users-00001.jsonl", b"cut sh")
     again = send(settings)
     assert ("1 of 4 files" in again[0], "0 of 3 files" in again[1]) == (True, True)
+
+
+def test_the_pointer_in_a_folder_is_the_old_one_until_it_is_the_new_one(settings: Settings, tmp_path: Path) -> None:
+    settings = settings.with_(delivery=Delivery(to=str(tmp_path / "out")))
+    pointer, aside = tmp_path / "out" / "latest.json", tmp_path / "out" / ".latest.json.part"
+    aside.mkdir(parents=True)  # it cannot be written
+    pointer.write_text("the bundle before")
+    with pytest.raises(DeliveryError, match="cannot be written"):
+        send(settings)
+    assert pointer.read_text() == "the bundle before"
+    aside.rmdir()
+    send(settings)
+    assert json.loads(pointer.read_text())["sequence"] == 2
 
 
 @pytest.fixture
@@ -463,8 +479,141 @@ def test_a_bucket_that_is_not_there_is_said_without_secrets_and_the_bundle_stays
     assert consumers.last_deliveries(settings.exports_dir)["cms"] == consumers.Delivered("2026-11-21T05:00:00Z", "s3://bundles/cms", 2, None)
 
 
+@pytest.fixture
+def sftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    with sftp_serving(tmp_path / "theirs") as server:
+        reach(server, tmp_path / "me", monkeypatch)
+        yield server
+
+
+def known_hosts(tmp_path: Path) -> Path:
+    return tmp_path / "me" / ".ssh" / "known_hosts"
+
+
+def by_sftp(settings: Settings, server: Server) -> Settings:
+    return settings.with_(delivery=Delivery(to=server.url))
+
+
+def there(server: Server) -> dict[str, bytes]:
+    root = server.root / "cms"
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def bundles_of(settings: Settings) -> dict[str, bytes]:
+    """The files of the newest full bundle and of its delta, and the pointer to them."""
+    files = [path for folder in ("000002", "000002-from-000001") for path in (settings.exports_dir / folder).iterdir()]
+    return {str(path.relative_to(settings.exports_dir)): path.read_bytes() for path in files} | {"latest.json": b'{"sequence": 2, "bundle": "000002"}'}
+
+
+def test_an_sftp_server_gets_each_manifest_last_then_the_pointer_and_nothing_twice(settings: Settings, sftp: Server) -> None:
+    settings = by_sftp(settings, sftp)
+    assert send(settings) == [f"{sftp.url} has 000002: 4 of 4 files were sent now.", f"{sftp.url} has 000002-from-000001: 3 of 3 files were sent now."]
+    assert there(sftp) == bundles_of(settings)
+    renamed = [path for step, path in sftp.steps if step == "rename"]
+    assert [renamed[3], *renamed[6:]] == ["cms/000002/manifest.json", "cms/000002-from-000001/manifest.json", "cms/latest.json"]
+    assert {path.rpartition("/")[2][0] for step, path in sftp.steps if step == "write"} == {"."}, "a reader could meet half a file"
+    sftp.steps.clear()
+    assert [line.partition(": ")[2] for line in send(settings)] == ["0 of 4 files were sent now.", "0 of 3 files were sent now."]
+    assert sftp.steps == [("write", "cms/.latest.json.part"), ("rename", "cms/latest.json")]
+    (sftp.root / "cms" / "000002" / "users-00001.jsonl").write_bytes(b"cut sh")
+    assert [line.partition(": ")[2] for line in send(settings)] == ["1 of 4 files were sent now.", "0 of 3 files were sent now."]
+    assert there(sftp) == bundles_of(settings)
+    assert sftp.all_left(), "a connection was left open"
+
+
+@pytest.mark.parametrize("write", range(1, 9))
+def test_an_sftp_connection_that_breaks_leaves_what_readers_see_and_loses_nothing(settings: Settings, sftp: Server, write: int) -> None:
+    settings = by_sftp(settings, sftp)
+    (sftp.root / "cms").mkdir()
+    (sftp.root / "cms" / "latest.json").write_bytes(b"the bundle before")
+    sftp.breaks_at = write
+    with pytest.raises(DeliveryError, match=f"{sftp.url} cannot be written"):
+        send(settings)
+    seen = {name: content for name, content in there(sftp).items() if not name.rpartition("/")[2].startswith(".")}
+    assert seen.pop("latest.json") == b"the bundle before"
+    assert seen.items() <= bundles_of(settings).items()
+    assert len(seen) == write - 1
+    sftp.steps.clear()
+    send(settings)
+    assert there(sftp) == bundles_of(settings)
+    assert len([path for step, path in sftp.steps if step == "rename"]) == 8 - (write - 1)
+
+
+def test_an_sftp_server_that_falls_silent_is_not_waited_for_without_end(settings: Settings, sftp: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = by_sftp(settings, sftp)
+    monkeypatch.setattr("dawnlist.sftp.WAIT_SECONDS", 0.5)
+    sftp.breaks_at, sftp.is_silent = 3, True
+    with pytest.raises(DeliveryError, match="cannot be written"):
+        send(settings)
+    monkeypatch.setattr("dawnlist.sftp.WAIT_SECONDS", 60)
+    assert [line.partition(": ")[2] for line in send(settings)] == ["2 of 4 files were sent now.", "3 of 3 files were sent now."]
+    assert there(sftp) == bundles_of(settings)
+
+
+def test_what_is_no_ssh_server_is_one_sentence(settings: Settings, sftp: Server, cms: tuple[Cms, str]) -> None:
+    to = f"sftp://{urlsplit(cms[1]).netloc}/cms"
+    sent = deliver_by_command(settings, to)
+    assert sent.stderr.split() == f"Error: {to} cannot be written (SSHException). {ADVICE}".split()
+
+
+def test_an_sftp_server_without_posix_rename_gets_a_new_pointer_too(settings: Settings, sftp: Server) -> None:
+    settings = by_sftp(settings, sftp)
+    sftp.has_posix_rename = False
+    send(settings)
+    (sftp.root / "cms" / "latest.json").write_bytes(b"the bundle before")
+    send(settings)
+    assert there(sftp) == bundles_of(settings)
+
+
+def test_an_sftp_key_file_serves_where_there_is_no_password(settings: Settings, sftp: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = tmp_path / "cms-key"
+    sftp.user_key = paramiko.ECDSAKey.generate()
+    sftp.user_key.write_private_key_file(str(key))
+    monkeypatch.setitem(fsspec.config.conf, "sftp", {"key_filename": str(key)})
+    send(by_sftp(settings, sftp))
+    assert there(sftp) == bundles_of(settings)
+
+
+ADVICE = "Check it and the credentials in the environment; then run this again."
+
+
+def deliver_by_command(settings: Settings, to: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("dawnlist")), "export", "deliver"]
+    environment = os.environ | {"DAWNLIST_HOME": str(settings.home), "DAWNLIST_DELIVERY__TO": to} | variables
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_wrong_sftp_password_is_one_sentence_without_it(settings: Settings, sftp: Server) -> None:
+    wrong = deliver_by_command(settings, sftp.url, FSSPEC_SFTP_PASSWORD="wrong-word")
+    assert wrong.stderr.split() == f"Error: {sftp.url} cannot be written (AuthenticationException). {ADVICE}".split()
+    assert (wrong.returncode, wrong.stdout, there(sftp)) == (DeliveryError.exit_code, "", {})
+    assert "wrong-word" not in str(consumers.last_deliveries(settings.exports_dir)["cms"])
+    assert deliver_by_command(settings, sftp.url, FSSPEC_SFTP_PASSWORD=PASSWORD).returncode == 0
+    assert there(sftp) == bundles_of(settings)
+
+
+def test_a_password_of_digits_is_not_taken_for_a_number(settings: Settings, sftp: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(fsspec.config.conf, "sftp", {"password": 81726354})
+    with pytest.raises(SettingsError, match="FSSPEC_SFTP_PASSWORD is read as JSON") as refused:
+        send(by_sftp(settings, sftp))
+    assert "81726354" not in str(refused.value)
+
+
+@pytest.mark.parametrize("known", ["none", "another"])
+def test_a_host_whose_key_is_not_known_gets_nothing(settings: Settings, sftp: Server, tmp_path: Path, known: str) -> None:
+    other = paramiko.ECDSAKey.generate()
+    known_hosts(tmp_path).write_text(sftp.known.replace(sftp.key.get_base64(), other.get_base64()) if known == "another" else "")
+    with pytest.raises(SettingsError, match=f"and ~/.ssh/known_hosts has {known} of it") as refused:
+        send(by_sftp(settings, sftp))
+    assert sftp.key.fingerprint in str(refused.value)
+    assert list(sftp.root.iterdir()) == []
+    assert sftp.passwords == []
+
+
 def test_without_the_package_for_sftp_the_reader_is_told_which(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "paramiko", None)
+    for module in ("dawnlist.sftp", "fsspec.implementations.sftp"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     with pytest.raises(SettingsError, match=r"sftp://host/cms needs a Python package that is not installed: .*paramiko"):
         send(settings.with_(delivery=Delivery(to="sftp://host/cms")))
 
