@@ -189,7 +189,9 @@ class Candidates(_Section):
     als_engine: Literal["native", "mllib"] = Field("native", description="native kernels in Spark's tasks, or Spark MLlib: slower, and without als_nu")
     als_factors: int = Field(64, ge=1)
     als_iterations: int = Field(12, ge=1)
-    als_regularisation: float = Field(0.01, gt=0, description="lambda, times (interactions of the row + unseen ones / alpha)^nu * alpha (Rendle et al. 2022)")
+    als_regularisation: float = Field(
+        0.1, gt=0, description="of the mean row, as a part of the confidence of what is seen; models/recommenders/als.py has the formula (Rendle et al. 2022)"
+    )
     als_nu: float = Field(1.0, ge=0, le=1, description="how much the regularisation follows the frequency; 0: all rows alike")
     als_alpha: float = Field(10.0, gt=0, description="confidence of an interaction is 1 + alpha * log(1 + weight) (Hu, Koren & Volinsky 2008)")
     max_items_per_user: int = Field(100, ge=2, description="neighbours of items are made of at most this many of a user's newest items")

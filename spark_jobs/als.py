@@ -57,6 +57,15 @@ class Confidence:
         return (1.0 + self.alpha * np.log1p(block.weights) * decay).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class _Side:
+    """How the rows of one side are solved; `mean_cells` a row."""
+
+    model: Als
+    mean_cells: float
+    confidence: Confidence
+
+
 def fit(interactions: Interactions, *, factors: int, iterations: int, regularisation: float, nu: float, confidence: Confidence, seed: int) -> Factors:
     """The factors after `iterations` rounds, from small random ones that follow from the seed and the order of the ids.
 
@@ -66,7 +75,9 @@ def fit(interactions: Interactions, *, factors: int, iterations: int, regularisa
     persons = random.random((len(interactions.person_ids), factors), dtype=np.float32) * np.float32(INITIAL_SCALE)
     items = random.random((len(interactions.item_ids), factors), dtype=np.float32) * np.float32(INITIAL_SCALE)
     model = Als(factors=factors, regularisation=regularisation, alpha=confidence.alpha, nu=nu)
-    solve_persons, solve_items = (_solver(side, interactions.n_cells, model, confidence) for side in (interactions.by_person, interactions.by_item))
+    n_cells = interactions.n_cells
+    solve_persons = _solver(interactions.by_person, n_cells, _Side(model, n_cells / max(len(persons), 1), confidence))
+    solve_items = _solver(interactions.by_item, n_cells, _Side(model, n_cells / max(len(items), 1), confidence))
     for _ in range(iterations):
         persons = solve_persons(persons, items)
         items = solve_items(items, persons)
@@ -74,7 +85,9 @@ def fit(interactions: Interactions, *, factors: int, iterations: int, regularisa
 
 
 def fit_mllib(interactions: Interactions, *, factors: int, iterations: int, regularisation: float, confidence: Confidence, seed: int) -> Factors:
-    """The same model by Spark MLlib, which regularises by the number of the row's interactions alone, what was not seen left out, and has no nu."""
+    """The same model by Spark MLlib, which regularises by the number of the row's interactions alone, what was not seen left out, and has no nu; the same lambda
+    is the same regularisation on the mean row.
+    """
     from pyspark.ml.recommendation import ALS
 
     cells = interactions.by_person.mapInArrow(partial(_ratings, confidence=confidence), RATINGS_SCHEMA)
@@ -100,25 +113,25 @@ def recommend(interactions: Interactions, fitted: Factors, *, per_person: int, e
     return ranked
 
 
-def _solver(side: "DataFrame", n_cells: int, model: Als, confidence: Confidence) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _solver(side: "DataFrame", n_cells: int, how: _Side) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """What makes the new factors of one side out of its old ones and those of the other side: in Spark's tasks, or here where a task would cost more than it does."""
     if n_cells > LOCAL_CELLS:
-        return partial(_solve, side, model=model, confidence=confidence)
+        return partial(_solve, side, how=how)
     blocks = list(read_blocks(iter(side.toArrow().to_batches())))
 
     def solve_here(old: np.ndarray, other: np.ndarray) -> np.ndarray:
         new = np.empty_like(old)
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            for block, rows in zip(blocks, pool.map(lambda block: _solved(block, old, other, model, confidence), blocks), strict=True):
+            for block, rows in zip(blocks, pool.map(lambda block: _solved(block, old, other, how), blocks), strict=True):
                 new[block.start : block.start + block.n_rows] = rows
         return new
 
     return solve_here
 
 
-def _solve(blocks: "DataFrame", old: np.ndarray, other: np.ndarray, *, model: Als, confidence: Confidence) -> np.ndarray:
+def _solve(blocks: "DataFrame", old: np.ndarray, other: np.ndarray, *, how: _Side) -> np.ndarray:
     shared = blocks.sparkSession.sparkContext.broadcast((old, other))
-    solved = blocks.mapInArrow(partial(_solve_blocks, shared=shared, model=model, confidence=confidence), SOLVED_SCHEMA).toArrow()
+    solved = blocks.mapInArrow(partial(_solve_blocks, shared=shared, how=how), SOLVED_SCHEMA).toArrow()
     new = np.empty_like(old)
     for start, factors in zip(solved.column("start").to_pylist(), solved.column("factors"), strict=True):
         rows = np.frombuffer(factors.as_buffer(), np.float32).reshape(-1, old.shape[1])
@@ -127,20 +140,18 @@ def _solve(blocks: "DataFrame", old: np.ndarray, other: np.ndarray, *, model: Al
     return new
 
 
-def _solve_blocks(
-    batches: Iterator[pa.RecordBatch], *, shared: "Broadcast[tuple[np.ndarray, np.ndarray]]", model: Als, confidence: Confidence
-) -> Iterator[pa.RecordBatch]:
+def _solve_blocks(batches: Iterator[pa.RecordBatch], *, shared: "Broadcast[tuple[np.ndarray, np.ndarray]]", how: _Side) -> Iterator[pa.RecordBatch]:
     old, other = shared.value
     for block in read_blocks(batches):
-        rows = _solved(block, old, other, model, confidence)
+        rows = _solved(block, old, other, how)
         yield pa.record_batch({"start": pa.array([block.start], pa.int32()), "factors": pa.array([rows.tobytes()], pa.binary())})
 
 
-def _solved(block: Block, old: np.ndarray, other: np.ndarray, model: Als, confidence: Confidence) -> np.ndarray:
+def _solved(block: Block, old: np.ndarray, other: np.ndarray, how: _Side) -> np.ndarray:
     """The new factors of the block's rows."""
     rows = old[block.start : block.start + block.n_rows].copy()
-    cells = block.matrix(confidence.of(block), len(other))
-    solve(with_regularisation(cells, model.strengths(cells), model.factors), rows, other, threads=1)
+    cells = block.matrix(how.confidence.of(block), len(other))
+    solve(with_regularisation(cells, how.model.strengths(cells, how.mean_cells), how.model.factors), rows, other, threads=1)
     rows[np.diff(block.indptr) == 0] = 0.0  # what the solver leaves of the first draw
     return rows
 

@@ -4,8 +4,9 @@
 
 with p = 1 where there is an event, else 0, and c = 1 + alpha * w (Hu, Koren & Volinsky, ICDM 2008), w being 1 on average before fading. The
 regularisation is that of Rendle, Krichene, Zhang & Koren, "Revisiting the Performance of iALS on Item Recommendation Benchmarks" (RecSys
-2022, section 3): lambda * (n_u + a0 * n_items)^nu for a person with n_u items, and lambda * (n_i + a0 * n_users)^nu for an item. a0 is their
-weight of what was not seen where that of what was is 1: here 1 / alpha; as all weights here are alpha times theirs, so are r_u and r_i.
+2022, section 3): it grows with (n_u + a0 * n_items)^nu for a person with n_u items, and with (n_i + a0 * n_users)^nu for an item. a0 is their
+weight of what was not seen where that of what was is 1: here 1 / alpha. Its mean is put in proportion to what is seen: lambda times alpha times the mean number of cells of a row,
+whatever nu, alpha and the sizes are; so one lambda suits a small dense data set and a large sparse one.
 
 Solver: conjugate gradients (Takacs, Pilaszy & Tikk, RecSys 2011) by the native kernels of the library `implicit`, which know one
 regularisation for all rows. Its own for each row comes in as `factors` more columns, the unit vectors, with a confidence of -r_u: to the
@@ -29,7 +30,7 @@ class Als:
     """`alpha` and `regularisation` (lambda) unitless; `nu` 0 regularises all rows alike; `power` 0 takes each pair as 1, 1 by its summed weight."""
 
     factors: int = 64
-    regularisation: float = 0.01
+    regularisation: float = 0.1
     alpha: float = 10.0
     nu: float = 1.0
     power: float = 0.0
@@ -44,18 +45,19 @@ class Als:
         random = np.random.default_rng(seed)
         scale = INITIAL_SCALE / np.sqrt(self.factors)
         persons, items = (random.standard_normal((n, self.factors), dtype=np.float32) * np.float32(scale) for n in weights.shape)
-        by_person = with_regularisation(weights, self.strengths(weights), self.factors)
-        by_item = with_regularisation(weights.T.tocsr(), self.strengths(weights.T.tocsr()), self.factors)
+        by_person, by_item = (
+            with_regularisation(side, self.strengths(side, side.nnz / max(side.shape[0], 1)), self.factors) for side in (weights, weights.T.tocsr())
+        )
         for _ in range(self.iterations):
             solve(by_person, persons, items)
             solve(by_item, items, persons)
         persons[np.diff(weights.indptr) == 0] = 0.0  # what the solver leaves of the first draw
         return Factors(persons, items)
 
-    def strengths(self, weights: csr_matrix) -> Floats:
-        """One regularisation a row: alpha * lambda * (cells of the row + columns / alpha)^nu."""
-        frequency = np.diff(weights.indptr) + weights.shape[1] / self.alpha
-        return self.alpha * self.regularisation * frequency**self.nu
+    def strengths(self, weights: csr_matrix, mean_cells: float) -> Floats:
+        """One regularisation a row: alpha * lambda * `mean_cells` * ((cells of the row + columns / alpha) / (`mean_cells` + columns / alpha))^nu; `mean_cells` of all rows of this side."""
+        unseen = weights.shape[1] / self.alpha
+        return self.alpha * self.regularisation * mean_cells * ((np.diff(weights.indptr) + unseen) / (mean_cells + unseen)) ** self.nu
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,9 @@ def _closed_form(confidence: np.ndarray, preference: np.ndarray, other: np.ndarr
 
 def test_factors_equal_the_papers_closed_form(spark: "SparkSession") -> None:
     # With 3 factors, the solver's 3 conjugate-gradient steps are exact.
-    fitted = als.fit(_build(spark, _events(COUNTS)), factors=3, iterations=2, regularisation=0.25, nu=0.0, confidence=Confidence(alpha=2.0), seed=7)
+    fitted = als.fit(
+        _build(spark, _events(COUNTS)), factors=3, iterations=2, regularisation=0.125, nu=0.0, confidence=Confidence(alpha=2.0), seed=7
+    )  # 0.125 * 2 * two items
 
     random = np.random.default_rng(7)
     persons, items = random.random((4, 3), dtype=np.float32) * 0.01, random.random((4, 3), dtype=np.float32) * 0.01
@@ -47,17 +49,20 @@ def test_factors_equal_the_papers_closed_form(spark: "SparkSession") -> None:
 
 
 def test_the_regularisation_of_a_row_follows_how_often_it_occurs(spark: "SparkSession") -> None:
-    # Section 3 of Rendle et al.: alpha * lambda * (interactions of the row + columns / alpha); exact in one step of three conjugate gradients.
-    fitted = als.fit(_build(spark, _events(COUNTS)), factors=3, iterations=1, regularisation=0.1, nu=1.0, confidence=Confidence(alpha=2.0), seed=7)
+    # Section 3 of Rendle et al.: in proportion to n + 4 / 2, with alpha * lambda * 2 = 0.4 where n is 2, the mean. Exact in one step of three conjugate gradients.
+    counts = np.array([[3, 1, 0, 1], [2, 0, 1, 0], [0, 0, 1, 4], [0, 1, 0, 0]])
+    options = {"factors": 3, "iterations": 1, "regularisation": 0.1, "confidence": Confidence(alpha=2.0), "seed": 7}
+    fitted = als.fit(_build(spark, _events(counts)), nu=1.0, **options)  # type: ignore[arg-type]
     items = np.random.default_rng(7)
     items.random((4, 3), dtype=np.float32)
     drawn = items.random((4, 3), dtype=np.float32) * 0.01
-    confidence, preference = 1 + 2.0 * np.log1p(COUNTS), (COUNTS > 0).astype(float)
-    persons = np.vstack([_closed_form(confidence[[u]], preference[[u]], drawn, 2 * 0.1 * (2 + 4 / 2)) for u in range(4)])  # everybody has two items
-    expected = np.vstack([_closed_form(confidence.T[[i]], preference.T[[i]], persons, 0.2 * (n + 4 / 2)) for i, n in enumerate([2, 2, 2, 2])])
-    assert fitted.items == pytest.approx(expected, abs=1e-3)
-    heavier = als.fit(_build(spark, _events(COUNTS)), factors=3, iterations=1, regularisation=0.1, nu=0.0, confidence=Confidence(alpha=2.0), seed=7)
-    assert heavier.items != pytest.approx(expected, abs=1e-3)
+    confidence, preference = 1 + 2.0 * np.log1p(counts), (counts > 0).astype(float)
+    persons = np.vstack([_closed_form(confidence[[u]], preference[[u]], drawn, strength) for u, strength in enumerate([0.5, 0.4, 0.4, 0.3])])
+    assert fitted.persons == pytest.approx(persons, rel=1e-3)
+    assert fitted.items == pytest.approx(_closed_form(confidence.T, preference.T, persons, 0.4), rel=1e-3, abs=1e-3)
+    alike = als.fit(_build(spark, _events(counts)), nu=0.0, **options)  # type: ignore[arg-type]
+    assert alike.persons[1:3] == pytest.approx(persons[1:3], rel=1e-3)
+    assert alike.persons[[0, 3]] != pytest.approx(persons[[0, 3]], rel=1e-3)
 
 
 def test_spark_mllib_finds_the_same_order(spark: "SparkSession") -> None:
