@@ -53,7 +53,7 @@ SPACE: Final[Mapping[str, Range]] = {
     "candidates.own_half_life_days": Range(7, 365),
     "candidates.popular_half_life_days": Range(0.5, 28),
     "candidates.als_factors": Range(16, 128, whole=True),
-    "candidates.als_regularisation": Range(0.01, 1.0),
+    "candidates.als_regularisation": Range(4.0, 400.0),
     "candidates.als_alpha": Range(1, 40),
     "candidates.similarity_shrinkage": Range(1, 200),
     "candidates.covisitation_balance": Range(0, 1, log=False),

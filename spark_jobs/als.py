@@ -59,11 +59,12 @@ class Confidence:
 
 @dataclass(frozen=True)
 class _Side:
-    """How the rows of one side are solved; `mean_cells` a row."""
+    """How the rows of one side are solved, and how many rows and cells it has."""
 
     model: Als
-    mean_cells: float
     confidence: Confidence
+    n_rows: int
+    n_cells: int
 
 
 def fit(interactions: Interactions, *, factors: int, iterations: int, regularisation: float, nu: float, confidence: Confidence, seed: int) -> Factors:
@@ -76,8 +77,8 @@ def fit(interactions: Interactions, *, factors: int, iterations: int, regularisa
     items = random.random((len(interactions.item_ids), factors), dtype=np.float32) * np.float32(INITIAL_SCALE)
     model = Als(factors=factors, regularisation=regularisation, alpha=confidence.alpha, nu=nu)
     n_cells = interactions.n_cells
-    solve_persons = _solver(interactions.by_person, n_cells, _Side(model, n_cells / max(len(persons), 1), confidence))
-    solve_items = _solver(interactions.by_item, n_cells, _Side(model, n_cells / max(len(items), 1), confidence))
+    solve_persons = _solver(interactions.by_person, _Side(model, confidence, len(persons), n_cells))
+    solve_items = _solver(interactions.by_item, _Side(model, confidence, len(items), n_cells))
     for _ in range(iterations):
         persons = solve_persons(persons, items)
         items = solve_items(items, persons)
@@ -85,13 +86,15 @@ def fit(interactions: Interactions, *, factors: int, iterations: int, regularisa
 
 
 def fit_mllib(interactions: Interactions, *, factors: int, iterations: int, regularisation: float, confidence: Confidence, seed: int) -> Factors:
-    """The same model by Spark MLlib, which regularises by the number of the row's interactions alone, what was not seen left out, and has no nu; the same lambda
-    is the same regularisation on the mean row.
+    """The same model by Spark MLlib, which regularises by the number of the row's interactions alone, what was not seen left out, and has no nu. The geometric mean of what the mean
+    person and the mean item get is the same `regularisation`.
     """
     from pyspark.ml.recommendation import ALS
 
     cells = interactions.by_person.mapInArrow(partial(_ratings, confidence=confidence), RATINGS_SCHEMA)
-    made = ALS(rank=factors, maxIter=iterations, regParam=regularisation * confidence.alpha, alpha=confidence.alpha, implicitPrefs=True, seed=seed)
+    n_persons, n_items = len(interactions.person_ids), len(interactions.item_ids)
+    weight = regularisation * float(np.sqrt(n_persons * n_items)) / max(interactions.n_cells, 1)
+    made = ALS(rank=factors, maxIter=iterations, regParam=weight, alpha=confidence.alpha, implicitPrefs=True, seed=seed)
     made = made.setUserCol("person").setItemCol("item").setCheckpointInterval(CHECKPOINT_ROUNDS)
     empty = (np.zeros((len(ids), factors), dtype=np.float32) for ids in (interactions.person_ids, interactions.item_ids))
     if not len(interactions.person_ids):
@@ -113,9 +116,9 @@ def recommend(interactions: Interactions, fitted: Factors, *, per_person: int, e
     return ranked
 
 
-def _solver(side: "DataFrame", n_cells: int, how: _Side) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _solver(side: "DataFrame", how: _Side) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """What makes the new factors of one side out of its old ones and those of the other side: in Spark's tasks, or here where a task would cost more than it does."""
-    if n_cells > LOCAL_CELLS:
+    if how.n_cells > LOCAL_CELLS:
         return partial(_solve, side, how=how)
     blocks = list(read_blocks(iter(side.toArrow().to_batches())))
 
@@ -151,7 +154,7 @@ def _solved(block: Block, old: np.ndarray, other: np.ndarray, how: _Side) -> np.
     """The new factors of the block's rows."""
     rows = old[block.start : block.start + block.n_rows].copy()
     cells = block.matrix(how.confidence.of(block), len(other))
-    solve(with_regularisation(cells, how.model.strengths(cells, how.mean_cells), how.model.factors), rows, other, threads=1)
+    solve(with_regularisation(cells, how.model.strengths(cells, n_rows=how.n_rows, n_cells=how.n_cells), how.model.factors), rows, other, threads=1)
     rows[np.diff(block.indptr) == 0] = 0.0  # what the solver leaves of the first draw
     return rows
 

@@ -22,14 +22,14 @@ POPULAR_EVER: Final = "popular_ever"
 
 LARGE_CUBE: Final = 16.0  # about 10,000 items: from there one EASE^R is all that is fitted
 # Ladders. What ALS does with more weight on what was seen (alpha) it does with less regularisation: the starts lie along that ridge.
-REGULARISATIONS: Final = (0.005, 0.01, 0.02, 0.035, 0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4, 0.55, 0.75, 1.0)
+REGULARISATIONS: Final = (1.0, 2.0, 4.0, 6.0, 8.0, 11.0, 16.0, 22.0, 26.0, 32.0, 42.0, 60.0, 85.0, 120.0, 170.0, 240.0, 400.0)
 ALS: Final = {"regularisation": REGULARISATIONS, "alpha": (1.0, 3.0, 10.0, 30.0, 100.0), "factors": (32, 64, 128, 256), "power": (0.0, 0.5, 1.0)}
 ALS_STARTS: Final = (
-    {"alpha": 3.0, "regularisation": 0.28},
-    {"alpha": 10.0, "regularisation": 0.2},
-    {"alpha": 30.0, "regularisation": 0.05},
-    {"alpha": 3.0, "regularisation": 0.1},
-    {"alpha": 10.0, "regularisation": 0.035},
+    {"alpha": 3.0, "regularisation": 26.0},
+    {"alpha": 30.0, "regularisation": 60.0},
+    {"alpha": 10.0, "regularisation": 16.0},
+    {"alpha": 30.0, "regularisation": 16.0},
+    {"alpha": 3.0, "regularisation": 8.0},
 )
 RP3BETA: Final = {"beta": (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9), "alpha": (0.4, 0.7, 1.0, 1.4, 1.9), "neighbours": (20, 50, 100, 200, 500, 1000)}
 ITEM_KNN: Final = {

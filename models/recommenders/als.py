@@ -5,8 +5,9 @@
 with p = 1 where there is an event, else 0, and c = 1 + alpha * w (Hu, Koren & Volinsky, ICDM 2008), w being 1 on average before fading. The
 regularisation is that of Rendle, Krichene, Zhang & Koren, "Revisiting the Performance of iALS on Item Recommendation Benchmarks" (RecSys
 2022, section 3): it grows with (n_u + a0 * n_items)^nu for a person with n_u items, and with (n_i + a0 * n_users)^nu for an item. a0 is their
-weight of what was not seen where that of what was is 1: here 1 / alpha. Its mean is put in proportion to what is seen: lambda times alpha times the mean number of cells of a row,
-whatever nu, alpha and the sizes are; so one lambda suits a small dense data set and a large sparse one.
+weight of what was not seen where that of what was is 1: here 1 / alpha. `regularisation` is the geometric mean of what the mean person and the mean item get, and persons
+and items together get the same: the mean person `regularisation` * sqrt(n_items / n_users). As the strength of a prior it does not depend on how much was seen: what
+suits a part of the data suits the whole, and one default small dense data as well as large sparse data.
 
 Solver: conjugate gradients (Takacs, Pilaszy & Tikk, RecSys 2011) by the native kernels of the library `implicit`, which know one
 regularisation for all rows. Its own for each row comes in as `factors` more columns, the unit vectors, with a confidence of -r_u: to the
@@ -27,10 +28,10 @@ CG_STEPS = 3
 
 @dataclass(frozen=True)
 class Als:
-    """`alpha` and `regularisation` (lambda) unitless; `nu` 0 regularises all rows alike; `power` 0 takes each pair as 1, 1 by its summed weight."""
+    """`alpha` unitless; `regularisation` in units of the confidence; `nu` 0 regularises all rows alike; `power` 0 takes each pair as 1, 1 by its summed weight."""
 
     factors: int = 64
-    regularisation: float = 0.1
+    regularisation: float = 42.0
     alpha: float = 10.0
     nu: float = 1.0
     power: float = 0.0
@@ -46,7 +47,7 @@ class Als:
         scale = INITIAL_SCALE / np.sqrt(self.factors)
         persons, items = (random.standard_normal((n, self.factors), dtype=np.float32) * np.float32(scale) for n in weights.shape)
         by_person, by_item = (
-            with_regularisation(side, self.strengths(side, side.nnz / max(side.shape[0], 1)), self.factors) for side in (weights, weights.T.tocsr())
+            with_regularisation(side, self.strengths(side, n_rows=side.shape[0], n_cells=side.nnz), self.factors) for side in (weights, weights.T.tocsr())
         )
         for _ in range(self.iterations):
             solve(by_person, persons, items)
@@ -54,10 +55,11 @@ class Als:
         persons[np.diff(weights.indptr) == 0] = 0.0  # what the solver leaves of the first draw
         return Factors(persons, items)
 
-    def strengths(self, weights: csr_matrix, mean_cells: float) -> Floats:
-        """One regularisation a row: alpha * lambda * `mean_cells` * ((cells of the row + columns / alpha) / (`mean_cells` + columns / alpha))^nu; `mean_cells` of all rows of this side."""
-        unseen = weights.shape[1] / self.alpha
-        return self.alpha * self.regularisation * mean_cells * ((np.diff(weights.indptr) + unseen) / (mean_cells + unseen)) ** self.nu
+    def strengths(self, weights: csr_matrix, *, n_rows: int, n_cells: int) -> Floats:
+        """The regularisation of each row of `weights`, which may be a part of all `n_rows` rows of its side, with `n_cells` cells."""
+        n_columns, mean = weights.shape[1], n_cells / max(n_rows, 1)
+        unseen = n_columns / self.alpha
+        return self.regularisation * np.sqrt(n_columns / max(n_rows, 1)) * ((np.diff(weights.indptr) + unseen) / (mean + unseen)) ** self.nu
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,7 @@ def _closed_form(confidence: np.ndarray, preference: np.ndarray, other: np.ndarr
 
 def test_factors_equal_the_papers_closed_form(spark: "SparkSession") -> None:
     # With 3 factors, the solver's 3 conjugate-gradient steps are exact.
-    fitted = als.fit(
-        _build(spark, _events(COUNTS)), factors=3, iterations=2, regularisation=0.125, nu=0.0, confidence=Confidence(alpha=2.0), seed=7
-    )  # 0.125 * 2 * two items
+    fitted = als.fit(_build(spark, _events(COUNTS)), factors=3, iterations=2, regularisation=0.5, nu=0.0, confidence=Confidence(alpha=2.0), seed=7)
 
     random = np.random.default_rng(7)
     persons, items = random.random((4, 3), dtype=np.float32) * 0.01, random.random((4, 3), dtype=np.float32) * 0.01
@@ -49,9 +47,9 @@ def test_factors_equal_the_papers_closed_form(spark: "SparkSession") -> None:
 
 
 def test_the_regularisation_of_a_row_follows_how_often_it_occurs(spark: "SparkSession") -> None:
-    # Section 3 of Rendle et al.: in proportion to n + 4 / 2, with alpha * lambda * 2 = 0.4 where n is 2, the mean. Exact in one step of three conjugate gradients.
+    # Section 3 of Rendle et al.: in proportion to n + 4 / 2, and 0.4 where n is 2, the mean. Exact in one step of three conjugate gradients.
     counts = np.array([[3, 1, 0, 1], [2, 0, 1, 0], [0, 0, 1, 4], [0, 1, 0, 0]])
-    options = {"factors": 3, "iterations": 1, "regularisation": 0.1, "confidence": Confidence(alpha=2.0), "seed": 7}
+    options = {"factors": 3, "iterations": 1, "regularisation": 0.4, "confidence": Confidence(alpha=2.0), "seed": 7}
     fitted = als.fit(_build(spark, _events(counts)), nu=1.0, **options)  # type: ignore[arg-type]
     items = np.random.default_rng(7)
     items.random((4, 3), dtype=np.float32)
@@ -70,7 +68,7 @@ def test_spark_mllib_finds_the_same_order(spark: "SparkSession") -> None:
     counts = np.kron(np.eye(2, dtype=int), np.ones((2, 2), dtype=int))
     counts[0, 1] = 0  # withheld
     matrix = _build(spark, _events(counts), hide="seen")
-    options = {"factors": 2, "iterations": 10, "regularisation": 0.01, "confidence": Confidence(10.0), "seed": 3}
+    options = {"factors": 2, "iterations": 10, "regularisation": 0.2, "confidence": Confidence(10.0), "seed": 3}
     native, reference = als.fit(matrix, nu=1.0, **options), als.fit_mllib(matrix, **options)  # type: ignore[arg-type]
     for fitted in (native, reference):
         scores = fitted.persons @ fitted.items.T

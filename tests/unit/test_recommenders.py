@@ -39,8 +39,8 @@ def test_the_past_seen_from_earlier_is_younger() -> None:
 def test_a_half_step_of_als_is_the_dense_solution_with_each_rows_own_regularisation() -> None:
     confidence = csr_matrix((np.array([3.0, 5, 2, 4, 9], dtype=np.float32), ([0, 0, 1, 2, 2], [0, 2, 1, 1, 3])), shape=(3, 4))
     other = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
-    strengths = Als(regularisation=0.05, alpha=8.0, nu=0.7).strengths(confidence, 5 / 3)
-    assert strengths == pytest.approx([8 * 0.05 * 5 / 3 * ((n + 4 / 8) / (5 / 3 + 4 / 8)) ** 0.7 for n in (2, 1, 2)])
+    strengths = Als(regularisation=0.5, alpha=8.0, nu=0.7).strengths(confidence, n_rows=3, n_cells=5)
+    assert strengths == pytest.approx([0.5 * (4 / 3) ** 0.5 * ((n + 4 / 8) / (5 / 3 + 4 / 8)) ** 0.7 for n in (2, 1, 2)])
     rows = np.full((3, 3), 0.1, dtype=np.float32)
     solve(with_regularisation(confidence, strengths, 3), rows, other, steps=30)
     for row, values, strength in zip(rows, confidence.toarray(), strengths, strict=True):
