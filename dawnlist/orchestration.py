@@ -87,13 +87,6 @@ def stage_task(stage: str, *, outlets: Sequence[Asset] = (), trigger_rule: str =
     return call()
 
 
-@task
-def is_wanted() -> None:
-    """Skip what follows unless the settings want the lists refreshed through the day."""
-    if not load().refresh.hourly:
-        raise AirflowSkipException("refresh.hourly is off: lists are made at night alone.")
-
-
 def run_stage(stage: str, key: str | None, *, run_id: str, **options: Any) -> StageResult:
     """Run `stage` on the partition `key`. `run_id` is Airflow's; what is no word character in it becomes a hyphen, so that it can name files. `options` are the stage's own."""
     settings = load()

@@ -302,7 +302,7 @@ class Recommend(_Section):
 class Refresh(_Section):
     """Lists through the day, and how often whom: see docs/refresh.md."""
 
-    hourly: bool = Field(False, description="the DAG refresh renews popular lists and the lists of active persons after each hour; off: it skips")
+    hourly: bool = Field(False, description="the DAG refresh renews popular lists and the lists of active persons after each hour; off: it makes no runs")
     active_hours: int = Field(
         168, ge=1, description="an hour's refresh makes the lists of who had an event in so many hours before its end; others keep theirs until the night"
     )

@@ -52,7 +52,6 @@ def test_the_order_of_the_tasks(dags: dict[str, Any]) -> None:
         ("nightly", "train", "recommend"),
         ("nightly", "recommend", "publish"),
         *(("nightly", stage, "suppress") for stage in ("open", "transform", "segment", "train", "recommend")),
-        ("refresh", "is_wanted", "refresh"),
         ("refresh", "refresh", "export"),
         ("watchdog", "start_incomplete_night", "check_night"),
     }
@@ -89,11 +88,17 @@ def test_assets_join_the_dags(dags: dict[str, Any]) -> None:
         ("nightly", "suppress"): {"serving.recommendations", "serving.similar_items", "serving.popular_items", "serving.user_segments", "published"},
         ("watchdog", "start_incomplete_night"): {"lake_events"},
     }
-    assert {name: dags[name].timetable.asset_condition.name for name in ("nightly", "export", "refresh")} == {
-        "nightly": "lake_events",
-        "export": "published",
-        "refresh": "lake_events",
-    }
+    assert {name: dags[name].timetable.asset_condition.name for name in ("nightly", "export")} == {"nightly": "lake_events", "export": "published"}
+
+
+@pytest.mark.parametrize("is_hourly", [False, True])
+def test_hours_are_refreshed_where_the_settings_say_so(monkeypatch: pytest.MonkeyPatch, is_hourly: bool) -> None:
+    """Where they do not, no run is made: a site without it has 24 runs a day less."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    monkeypatch.setenv("DAWNLIST_REFRESH__HOURLY", str(is_hourly))
+    waits_for = DagBag(DAGS / "refresh.py").dags["refresh"].timetable.asset_condition
+    assert getattr(waits_for, "name", None) == ("lake_events" if is_hourly else None)
 
 
 def test_a_night_that_fails_ends_with_a_suppression_and_is_failed_all_the_same(dags: dict[str, Any]) -> None:
