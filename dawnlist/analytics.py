@@ -10,6 +10,7 @@ table has a comment (`SELECT table_name, comment FROM duckdb_tables()`). There a
 
 import shutil
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -161,10 +162,11 @@ def _comment_on(connection: "duckdb.DuckDBPyConnection", models: dict[str, dict[
                 connection.execute(f"COMMENT ON COLUMN {table}.{identifier(column['name'])} IS {literal(str(column['description']).strip())}")
 
 
+@cache
 def _models() -> dict[str, dict[str, Any]]:
     """The marts as the dbt project and dawnlist.customer_value describe them, by name."""
     models = customer_value.described()
     for path in sorted((PROJECT / "dbt_project" / "models" / "marts").rglob("*.yml")):
-        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}
         models |= {model["name"]: model for model in document.get("models", ())}
     return models
