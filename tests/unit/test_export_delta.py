@@ -110,7 +110,7 @@ def applied(before: Content, folder: Path, form: str, expires_at: str) -> Conten
     return {key: {**document, "expires_at": expires_at} for key, document in after.items()}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(nights=st.lists(states, min_size=2, max_size=4), taken=st.data(), form=st.sampled_from(["jsonl", "parquet", "csv"]))
 def test_any_run_of_deltas_gives_the_newest_full_bundle(tmp_path_factory: pytest.TempPathFactory, nights: list[Any], taken: st.DataObject, form: Any) -> None:
     root = tmp_path_factory.mktemp("root") / uuid4().hex

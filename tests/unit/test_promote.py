@@ -98,7 +98,7 @@ def test_read_is_kept_and_duplicates_in_the_ledger(settings: Settings) -> None:
     assert ledger == [("f1", 2, 2, 0, 0, 0), ("f2", 2, 1, 0, 1, 0)]
 
 
-@examples(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=strategies.permutations(range(len(FEED))), cuts=strategies.sets(strategies.integers(1, len(FEED) - 1)))
 def test_neither_order_nor_cutting_matters(tmp_path_factory: pytest.TempPathFactory, order: list[int], cuts: set[int]) -> None:
     settings = load(home=tmp_path_factory.mktemp("lake"))

@@ -58,7 +58,7 @@ def state(settings: Settings) -> tuple[list, list, list]:
     return [(file.partition, file.sha256) for file in snapshot.data_files("events")], rows("ledger", counts), rows("quarantine", "file_id, line")
 
 
-@examples(max_examples=8, deadline=None)
+@examples(max_examples=5, deadline=None)
 @given(
     first=strategies.sets(strategies.sampled_from(RECORDS)),
     later=strategies.lists(
