@@ -375,7 +375,9 @@ class Warehouse(_Section):
 
 class Spark(_Section):
     master: str = "local[*]"
-    driver_memory: str = "3g"
+    driver_memory: str = Field(
+        "6g", description='at the most; 45 days of a store with 3,000 people and `warehouse.engine = "spark"` take nearly 5g, everything else much less'
+    )
     shuffle_partitions: int = Field(8, ge=1)
 
 
