@@ -23,7 +23,7 @@ POPULAR_EVER: Final = "popular_ever"
 LARGE_CUBE: Final = 16.0  # about 10,000 items: from there one EASE^R is all that is fitted
 # Ladders. What ALS does with more weight on what was seen (alpha) it does with less regularisation: the starts lie along that ridge.
 REGULARISATIONS: Final = (1.0, 2.0, 4.0, 6.0, 8.0, 11.0, 16.0, 22.0, 26.0, 32.0, 42.0, 60.0, 85.0, 120.0, 170.0, 240.0, 400.0)
-ALS: Final = {"regularisation": REGULARISATIONS, "alpha": (1.0, 3.0, 10.0, 30.0, 100.0), "factors": (32, 64, 128, 256), "power": (0.0, 0.5, 1.0)}
+ALS: Final = {"regularisation": REGULARISATIONS, "alpha": (1.0, 3.0, 10.0, 30.0, 100.0), "factors": (32, 64, 128), "power": (0.0, 0.5, 1.0)}
 ALS_STARTS: Final = (
     {"alpha": 3.0, "regularisation": 26.0},
     {"alpha": 30.0, "regularisation": 60.0},
@@ -85,10 +85,11 @@ def _trials(size: float) -> int:
 
 def _personal(events: Events, n_folds: int) -> list[Source]:
     fading: dict[str, tuple[Any, ...]] = {"half_life": (*half_lives(events)[::-1], None)} if events.age is not None else {}
-    millions, degrees = events.seen.nnz / 1e6, np.diff(events.seen.indptr).astype(float)
+    degrees = np.diff(events.seen.indptr).astype(float)
+    millions = (events.seen.nnz + Als().factors * (events.n_users + events.n_items)) / 1e6  # of cells, those of the regularisation included
     pairs = float((degrees**2).sum()) / 5e7 + events.n_items**2 / 2e8
     found = [
-        Source("als", Als(), {**ALS, **fading}, _trials(millions * 2), ALS_STARTS),
+        Source("als", Als(), {**ALS, **fading}, _trials(millions * n_folds), ALS_STARTS),
         Source("rp3beta", Rp3Beta(), {**RP3BETA, **fading}, _trials(pairs)),
         Source("item_knn", ItemKnn(), {**ITEM_KNN, **fading}, _trials(pairs), ({"weighting": "bm25", "shrinkage": 100.0, "neighbours": 200},)),
     ]
