@@ -10,19 +10,16 @@ table has a comment (`SELECT table_name, comment FROM duckdb_tables()`). There a
 
 import shutil
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
-from dawnlist import customer_value, triggers
+from dawnlist import customer_value, mart_docs, triggers
 from dawnlist.columns import LAKE_TABLES, SERVING_TABLES
 from dawnlist.duck import connect, identifier, literal, path_list, replace_database, scan
 from dawnlist.files import make_folder
 from dawnlist.lake import Lake, Snapshot
 from dawnlist.serving import Publication, Store
-from dawnlist.settings import PROJECT, Settings
+from dawnlist.settings import Settings
 from models import outcomes
 
 if TYPE_CHECKING:
@@ -145,9 +142,9 @@ def _operations(connection: "duckdb.DuckDBPyConnection", settings: Settings) -> 
 
 
 def _comment(connection: "duckdb.DuckDBPyConnection", run_date: date) -> None:
-    """Comments on the tables and columns that are there: the marts' come from the dbt project."""
+    """Comments on the tables and columns that are there: the marts' come from the dbt project and dawnlist.customer_value."""
     tables = connection.execute("SELECT schema_name || '.' || table_name FROM duckdb_tables() ORDER BY 1").fetchall()
-    described = {f"marts.{name}": model for name, model in _models().items()}
+    described = {f"marts.{name}": model for name, model in (customer_value.described() | mart_docs.described()).items()}
     _comment_on(connection, {table: described.get(table, {}) for (table,) in tables}, run_date)
 
 
@@ -160,13 +157,3 @@ def _comment_on(connection: "duckdb.DuckDBPyConnection", models: dict[str, dict[
         for column in model.get("columns", ()):
             if (table, column["name"]) in columns and column.get("description"):
                 connection.execute(f"COMMENT ON COLUMN {table}.{identifier(column['name'])} IS {literal(str(column['description']).strip())}")
-
-
-@cache
-def _models() -> dict[str, dict[str, Any]]:
-    """The marts as the dbt project and dawnlist.customer_value describe them, by name."""
-    models = customer_value.described()
-    for path in sorted((PROJECT / "dbt_project" / "models" / "marts").rglob("*.yml")):
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}
-        models |= {model["name"]: model for model in document.get("models", ())}
-    return models

@@ -4,10 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-import yaml
-
-from dawnlist import customer_value
-from dawnlist.settings import PROJECT
+from dawnlist import customer_value, mart_docs
 
 # Where two marts have a column of one name, the name means that of the first.
 MARTS: Final = (
@@ -37,8 +34,7 @@ def known() -> dict[str, Feature]:
     """Name -> feature, in the order of the marts' columns."""
     found: dict[str, Feature] = {}
     for table in MARTS:
-        document = yaml.safe_load((PROJECT / "dbt_project" / "models" / "marts" / f"{table}.yml").read_text(encoding="utf-8"))
-        _add(found, table, {column["name"]: column["data_type"] for column in document["models"][0]["columns"]})
+        _add(found, table, {column["name"]: column["data_type"] for column in mart_docs.described()[table]["columns"]})
     _add(found, customer_value.VALUES, {name: kind for name, (kind, _) in customer_value.COLUMNS[customer_value.VALUES].items()})
     return found
 

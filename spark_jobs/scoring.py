@@ -22,7 +22,7 @@ def run(spark: "SparkSession", frames: Sequence[Path], text: str, stages: cascad
     shared = spark.sparkContext.broadcast((text, stages))
     paths = spark.createDataFrame([(str(path),) for path in frames], "path string").repartitionByRange(len(frames), "path")
     paths.mapInArrow(partial(_score_frames, shared=shared), "path string").toArrow()
-    shared.unpersist()
+    shared.destroy()
 
 
 def scores_of(frame: Path) -> Path:
