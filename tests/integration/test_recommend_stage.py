@@ -1,6 +1,7 @@
 """train and recommend on a small night: everybody has a list, and nobody has what they must not have."""
 
 import json
+import shutil
 from datetime import date, timedelta
 from hashlib import md5
 from pathlib import Path
@@ -239,9 +240,12 @@ def test_a_cap_on_categories_holds_for_the_whole_list(spark: "SparkSession", tmp
     assert most == [(2,)]
 
 
-def test_the_lists_of_the_dormant_stand_till_their_day_and_nobody_elses(night: Night_) -> None:
+def test_the_lists_of_the_dormant_stand_till_their_day_and_nobody_elses(night: Night_, tmp_path: Path) -> None:
     """The day after, on which nobody came but every tenth person, one more has withdrawn, and item02 is gone. Everybody else is dormant, and has a list of their own every second day."""
-    settings = night[0].with_(refresh=Refresh(dormant_after_days=1, dormant_every_days=2), recommend=night[0].recommend.model_copy(update={"expires_days": 7}))
+    home = shutil.copytree(night[0].home, tmp_path / "home")  # the drift that this night sees is not for the others
+    settings = night[0].with_(
+        home=home, refresh=Refresh(dormant_after_days=1, dormant_every_days=2), recommend=night[0].recommend.model_copy(update={"expires_days": 7})
+    )
     day, withdrawn = RUN_DATE + timedelta(days=1), person(11)
     came = [person(number) for number in range(10, N_PERSONS, 10)]
     marts = Marts(
