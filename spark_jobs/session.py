@@ -4,6 +4,7 @@ The JVM writes to a log file in the session's own folder below the scratch folde
 process: when this process dies, however it dies, the pipe closes and the JVM ends itself.
 """
 
+import contextlib
 import logging
 import os
 import shutil
@@ -13,7 +14,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -36,15 +36,16 @@ LOG_TAIL_LINES = 5
 FOLDER_PREFIX = "spark-"
 LOCK = ".lock"
 JVM_EXIT_SECONDS = 30
+JVM_DEATH_SECONDS = 0.5
 PY4J_MODULE = "java_gateway"
 
 
-@contextmanager
+@contextlib.contextmanager
 def session(settings: "Settings") -> "Iterator[SparkSession]":
     """The Spark session of the settings. One that already runs in this process is handed out and left running; else it ends with the block.
 
-    Raises SystemRequirementError when there is no Java 17 or newer or when the JVM does not start, StorageError when the scratch
-    folder cannot be written.
+    Raises SystemRequirementError when there is no Java 17 or newer, when the JVM does not start and when it ends before the block does, StorageError when the
+    scratch folder cannot be written.
     """
     from pyspark.sql import SparkSession
 
@@ -58,11 +59,18 @@ def session(settings: "Settings") -> "Iterator[SparkSession]":
         set_handler()
         try:
             yield spark
+        except Exception as error:
+            if (code := _exit_code(wait=JVM_DEATH_SECONDS)) is None:
+                raise
+            raise SystemRequirementError(
+                f"Spark's JVM ended with {code} in the middle of the work, as it does for want of memory. It may take {settings.spark.driver_memory}: raise "
+                "spark.driver_memory in the settings, or see that the machine has so much to give. Nothing of this run was published; run it again."
+            ) from error
         finally:
             _stop(spark)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _scratch_folder(scratch: Path) -> Iterator[Path]:
     """A folder of this session below `scratch`, removed at the end; those of processes that were killed are removed first."""
     try:
@@ -87,7 +95,7 @@ def _remove_abandoned(scratch: Path) -> None:
             continue  # its session is alive
 
 
-@contextmanager
+@contextlib.contextmanager
 def _python_of_workers() -> Iterator[None]:
     """The workers run this Python: another one would miss our packages."""
     before = os.environ.get("PYSPARK_PYTHON")
@@ -107,7 +115,7 @@ def _pass_on(before: object, number: int, frame: FrameType | None) -> None:
         before(number, frame)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _interruptible() -> Iterator[Callable[[], None]]:
     """Ctrl-C leaves the block as KeyboardInterrupt at once, whatever the command that it cuts short answers, and py4j does not tell of it.
 
@@ -195,9 +203,23 @@ def _start(configuration: "SparkConf", log: Path) -> "SparkSession":
 
 def _stop(spark: "SparkSession") -> None:
     try:
-        spark.stop()
+        if _exit_code() is not None:
+            spark.sparkContext._jsc = None  # nobody is there to be told
+            spark.sparkContext.stop()
+        else:
+            spark.stop()
     finally:
         _end_jvm()
+
+
+def _exit_code(wait: float = 0) -> int | None:
+    """What the JVM has ended with, or ends with in so many seconds; None while it runs, and where there is none."""
+    from pyspark import SparkContext
+
+    gateway = SparkContext._gateway
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return None if gateway is None else gateway.proc.wait(wait)  # its sockets close before it is gone
+    return None
 
 
 def _end_jvm() -> None:

@@ -76,6 +76,7 @@ class PostgresStore:
                 cursor.execute(f"ALTER TABLE {SCHEMA}.{side[table]} ADD CONSTRAINT {side[table]}_key PRIMARY KEY ({', '.join(key)})")
                 cursor.execute(f"ANALYZE {SCHEMA}.{side[table]}")
             self._swap(connection, side, publication)
+            _drop_leftovers(connection)
         prepared.unlink()
 
     @contextmanager
@@ -120,9 +121,7 @@ class PostgresStore:
                 f"ALTER TABLE {SCHEMA}.publications ADD COLUMN IF NOT EXISTS kind text DEFAULT '{NIGHT}', ADD COLUMN IF NOT EXISTS of_sequence bigint, "
                 "ADD COLUMN IF NOT EXISTS n_user_segments bigint DEFAULT 0, ADD COLUMN IF NOT EXISTS refreshed_until timestamp"
             )
-            for table in _tables(connection):
-                if re.fullmatch(rf"({'|'.join(SERVING_TABLES)})__\d+", table):
-                    cursor.execute(f"DROP TABLE {SCHEMA}.{table}")
+            _drop_leftovers(connection)
 
     def _load(self, connection: "Connection", prepared: Path, side: dict[str, str]) -> None:
         with connect(self._settings, prepared, read_only=True) as source, connection.cursor() as cursor:
@@ -132,15 +131,13 @@ class PostgresStore:
                 cursor.adbc_ingest(name, reader, mode="append", db_schema_name=SCHEMA)
 
     def _swap(self, connection: "Connection", side: dict[str, str], publication: Publication) -> None:
-        """Rename the side tables over the published ones, and write the history, in one transaction."""
+        """Give the side tables the names of the published ones, and write the history, in one transaction; try again while a reader holds one."""
         from adbc_driver_manager import Error
 
         for attempt in range(1, SWAP_ATTEMPTS + 1):
             try:
                 self._swap_once(connection, side, publication)
             except Error as error:
-                with connection.cursor() as cursor:
-                    cursor.execute("ROLLBACK")
                 if error.sqlstate != LOCK_NOT_AVAILABLE or attempt == SWAP_ATTEMPTS:
                     raise
                 time.sleep(SWAP_PAUSE_SECONDS)
@@ -148,22 +145,20 @@ class PostgresStore:
                 return
 
     def _swap_once(self, connection: "Connection", side: dict[str, str], publication: Publication) -> None:
+        """One statement: its transaction waits for nobody on the way from here. The tables that were published are put aside, to be dropped when nobody waits."""
+        existing = [table for table in LOCK_ORDER if table in _tables(connection)]
+        steps = [
+            f"SET LOCAL lock_timeout = '{SWAP_LOCK_WAIT}'",
+            *(f"FOR given IN {_grants(table, side[table])} LOOP EXECUTE given; END LOOP" for table in existing),
+            *(f"LOCK TABLE {SCHEMA}.{table} IN ACCESS EXCLUSIVE MODE" for table in existing),
+            *(f"ALTER TABLE {SCHEMA}.{table} RENAME TO {_retired(table)}" for table in existing),
+            *(f"ALTER TABLE {SCHEMA}.{side[table]} RENAME TO {table}" for table in SERVING_TABLES),
+            *self._role_grants(),
+            insert_of(publication, f"{SCHEMA}.publications"),
+        ]
+        block = f"DECLARE given text; BEGIN {'; '.join(steps)}; END"
         with connection.cursor() as cursor:
-            cursor.execute("BEGIN")
-            cursor.execute(f"SET LOCAL lock_timeout = '{SWAP_LOCK_WAIT}'")
-            existing = [table for table in LOCK_ORDER if table in _tables(connection)]
-            for table in existing:
-                cursor.execute(f"LOCK TABLE {SCHEMA}.{table} IN ACCESS EXCLUSIVE MODE")
-            for table in existing:
-                for (grant,) in _rows(connection, _grants(table, side[table])):
-                    cursor.execute(grant)
-                cursor.execute(f"DROP TABLE {SCHEMA}.{table}")
-            for table in SERVING_TABLES:
-                cursor.execute(f"ALTER TABLE {SCHEMA}.{side[table]} RENAME TO {table}")
-            for grant in self._role_grants():
-                cursor.execute(grant)
-            cursor.execute(insert_of(publication, f"{SCHEMA}.publications"))
-            cursor.execute("COMMIT")
+            cursor.execute(f"DO {literal(block)}")
 
     def _role_grants(self) -> Iterator[str]:
         """What the roles of the settings may read."""
@@ -242,6 +237,18 @@ def _columns(columns: dict[str, str]) -> str:
 
 def _tables(connection: "Connection") -> set[str]:
     return {str(name) for (name,) in _rows(connection, f"SELECT tablename FROM pg_tables WHERE schemaname = '{SCHEMA}'")}
+
+
+def _retired(table: str) -> str:
+    return f"{table}__000000"  # a side table, of no publication
+
+
+def _drop_leftovers(connection: "Connection") -> None:
+    """Drop the side tables: those that a swap put aside, and those of a publisher that was killed."""
+    leftovers = [f"{SCHEMA}.{table}" for table in _tables(connection) if re.fullmatch(rf"({'|'.join(SERVING_TABLES)})__\d+", table)]
+    if leftovers:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP TABLE {', '.join(leftovers)}")
 
 
 def _grants(table: str, successor: str) -> str:

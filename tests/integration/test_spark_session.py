@@ -41,3 +41,32 @@ def test_no_process_outlives_the_one_that_was_stopped(tmp_path: Path, number: si
         assert "while sending command" not in errors
         assert "Py4J" not in errors
         assert list((tmp_path / "tmp").iterdir()) == []
+
+
+LOST = """
+import sys
+from pathlib import Path
+import psutil
+from dawnlist.errors import SystemRequirementError
+from dawnlist.settings import Settings, Spark
+from spark_jobs.session import session
+
+try:
+    with session(Settings(home=Path(sys.argv[1]), spark=Spark(master="local[1]", driver_memory="512m"))) as spark:
+        [java] = [process for process in psutil.Process().children() if "java" in process.name()]
+        java.kill()
+        spark.range(1).count()
+except SystemRequirementError as error:
+    print(error)
+with session(Settings(home=Path(sys.argv[1]), spark=Spark(master="local[1]", driver_memory="512m"))) as spark:
+    print(spark.range(7).count(), "rows in the next one")
+"""
+
+
+def test_a_jvm_that_ends_in_the_middle_is_told_as_what_it_is(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", LOST, str(tmp_path)], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "JVM ended with -9 in the middle of the work" in done.stdout
+    assert "It may take 512m: raise spark.driver_memory" in done.stdout
+    assert "7 rows in the next one" in done.stdout
+    assert list((tmp_path / "tmp").iterdir()) == []
