@@ -1,6 +1,6 @@
 """What both serving stores have in common: the record of a publication, the interface, and the audit of what is to be published."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass, fields
 from datetime import date, datetime
@@ -130,10 +130,7 @@ def audit(connection: "duckdb.DuckDBPyConnection", publication: Publication) -> 
     """
     found = _missing(lambda table: count(connection, f"SELECT count(*) FROM {SCHEMA}.{table}"), publication)
     for table, (keys, items) in LISTS.items():
-        for fault, query in _faults(f"{SCHEMA}.{table}", keys, items):
-            number = count(connection, query)
-            if number:
-                found.append(f"{number} {fault} in {table}")
+        found += [f"{number} {fault} in {table}" for fault, number in _faults(connection, f"{SCHEMA}.{table}", keys, items) if number]
     repeated = count(connection, f"SELECT count(*) FROM (SELECT alias_id FROM {SCHEMA}.user_aliases GROUP BY alias_id HAVING count(*) > 1)")
     found += [f"{repeated} ids lead to more than one person in user_aliases"] if repeated else []
     found += [f"{table} is empty" for table in ("recommendations", "popular_items") if not publication.rows[table]]
@@ -164,17 +161,17 @@ def count(connection: "duckdb.DuckDBPyConnection", query: str) -> int:
     return int(number)
 
 
-def _faults(name: str, keys: tuple[str, ...], items: tuple[str, ...]) -> Iterable[tuple[str, str]]:
-    key = ", ".join(keys)
-    broken = "min(rank) <> 1 OR max(rank) <> count(*) OR count(DISTINCT rank) <> count(*)"
-    yield "lists whose ranks are not 1, 2, 3 …", f"SELECT count(*) FROM (SELECT {key} FROM {name} GROUP BY {key} HAVING {broken})"
-    yield (
-        "lists that name an item twice",
-        f"SELECT count(*) FROM (SELECT {key} FROM {name} GROUP BY {key} HAVING count(DISTINCT {items[0]}) <> count(*))",
-    )
-    yield "scores that are no number", f"SELECT count(*) FROM {name} WHERE score IS NULL OR NOT abs(score) < 'infinity'::float8"
-    for column in items:
-        yield (
-            f"rows whose {column} is blocked, unavailable or unknown",
-            f"SELECT count(*) FROM {name} AS shown ANTI JOIN {SCHEMA}.{SERVABLE} AS may ON may.item_id = shown.{column}",
+def _faults(connection: "duckdb.DuckDBPyConnection", name: str, keys: tuple[str, ...], items: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+    """What the lists of table `name` must not have, and how often they have it."""
+    [(misranked, repeated)] = connection.execute(f"""
+        WITH lists AS (
+            SELECT count(*) AS n, min(rank) AS first, max(rank) AS last, list(rank) AS ranks, list({items[0]}) AS items FROM {name} GROUP BY {", ".join(keys)}
         )
+        SELECT count(*) FILTER (first <> 1 OR last <> n OR len(list_distinct(ranks)) <> n), count(*) FILTER (len(list_distinct(items)) <> n) FROM lists
+    """).fetchall()
+    yield "lists whose ranks are not 1, 2, 3 …", misranked
+    yield "lists that name an item twice", repeated
+    yield "scores that are no number", count(connection, f"SELECT count(*) FROM {name} WHERE score IS NULL OR NOT abs(score) < 'infinity'::float8")
+    for column in items:
+        shown = f"SELECT count(*) FROM {name} AS shown ANTI JOIN {SCHEMA}.{SERVABLE} AS may ON may.item_id = shown.{column}"
+        yield f"rows whose {column} is blocked, unavailable or unknown", count(connection, shown)

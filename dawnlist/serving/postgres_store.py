@@ -4,8 +4,10 @@ Readers see the old tables or the new ones. What roles were granted on a table i
 """
 
 import re
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +24,7 @@ from dawnlist.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
     from adbc_driver_manager.dbapi import Connection
 
 # DuckDB type -> Postgres type. Keys compare byte by byte, in whatever locale the database is.
@@ -35,9 +38,12 @@ TYPES: Final = {
 }
 CONNECT_SECONDS: Final = 10
 BATCH_ROWS: Final = 100_000
+WRITERS: Final = 2
+# Nobody changes a row, and `_index` analyzes. Autovacuum would come after each publication, and hold the table for minutes against the next swap.
+UNCHANGING: Final = "WITH (autovacuum_enabled = false)"
 ADVISORY_LOCK: Final = 0x6461776E  # "dawn": one publisher at a time in one database
 PUBLISHER_WAIT: Final = "10s"
-KEY_MEMORY: Final = "256MB"  # for sorting the keys of a table; Postgres' default is 64MB
+KEY_MEMORY: Final = "256MB"  # for sorting the keys of a table, two at a time; Postgres' default is 64MB
 # Below Postgres' deadlock_timeout (1 s): a swap that meets a long reader steps back and tries again instead of being in its way.
 SWAP_LOCK_WAIT: Final = "200ms"
 LOCK_ORDER: Final = ("user_aliases", *(table for table in SERVING_TABLES if table != "user_aliases"))  # as a website reads: alias first, then its list
@@ -69,12 +75,12 @@ class PostgresStore:
         side = {table: f"{table}__{publication.sequence:06d}" for table in SERVING_TABLES}
         with self._connected() as connection, connection.cursor() as cursor:
             self._begin_publishing(connection)
-            self._load(connection, prepared, side)
-            check_arrived(lambda table: int(_rows(connection, f"SELECT count(*) FROM {SCHEMA}.{side[table]}")[0][0]), publication)
-            cursor.execute(f"SET maintenance_work_mem = '{KEY_MEMORY}'")
-            for table, key in PRIMARY_KEYS.items():
-                cursor.execute(f"ALTER TABLE {SCHEMA}.{side[table]} ADD CONSTRAINT {side[table]}_key PRIMARY KEY ({', '.join(key)})")
-                cursor.execute(f"ANALYZE {SCHEMA}.{side[table]}")
+            for table, name in side.items():
+                cursor.execute(f"CREATE TABLE {SCHEMA}.{name} ({_columns(SERVING_TABLES[table])}) {UNCHANGING}")
+            self._load(prepared, side)
+            with ThreadPoolExecutor(WRITERS) as pool:
+                counts = dict(zip(side, pool.map(self._index, side.values(), (PRIMARY_KEYS[table] for table in side)), strict=True))
+            check_arrived(counts.__getitem__, publication)
             self._swap(connection, side, publication)
             _drop_leftovers(connection)
         prepared.unlink()
@@ -123,12 +129,25 @@ class PostgresStore:
             )
             _drop_leftovers(connection)
 
-    def _load(self, connection: "Connection", prepared: Path, side: dict[str, str]) -> None:
-        with connect(self._settings, prepared, read_only=True) as source, connection.cursor() as cursor:
+    def _load(self, prepared: Path, side: Mapping[str, str]) -> None:
+        """Fill the side tables from the DuckDB file: of two writers one makes rows ready while the server takes those of the other."""
+        with connect(self._settings, prepared, read_only=True) as source, ThreadPoolExecutor(WRITERS) as pool:
             for table, name in side.items():
-                cursor.execute(f"CREATE TABLE {SCHEMA}.{name} ({_columns(SERVING_TABLES[table])})")
-                reader = source.sql(f"FROM {SCHEMA}.{table}").to_arrow_reader(BATCH_ROWS)
-                cursor.adbc_ingest(name, reader, mode="append", db_schema_name=SCHEMA)
+                rows = _Shared(source.sql(f"FROM {SCHEMA}.{table}").to_arrow_reader(BATCH_ROWS))
+                list(pool.map(self._write, [name] * WRITERS, [rows] * WRITERS))
+
+    def _write(self, name: str, rows: "_Shared") -> None:
+        with rows.closed_on_error(), self._connected() as connection, connection.cursor() as cursor:
+            cursor.adbc_ingest(name, rows.reader(), mode="append", db_schema_name=SCHEMA)
+
+    def _index(self, name: str, key: tuple[str, ...]) -> int:
+        """Give a table its key and the planner's statistics, and count its rows."""
+        with self._connected() as connection, connection.cursor() as cursor:
+            cursor.execute(f"SET maintenance_work_mem = '{KEY_MEMORY}'")
+            cursor.execute(f"ALTER TABLE {SCHEMA}.{name} ADD CONSTRAINT {name}_key PRIMARY KEY ({', '.join(key)})")
+            cursor.execute(f"ANALYZE {SCHEMA}.{name}")
+            [(number,)] = _rows(connection, f"SELECT count(*) FROM {SCHEMA}.{name}")
+            return int(number)
 
     def _swap(self, connection: "Connection", side: dict[str, str], publication: Publication) -> None:
         """Give the side tables the names of the published ones, and write the history, in one transaction; try again while a reader holds one."""
@@ -204,6 +223,38 @@ class PostgresStore:
         if error.sqlstate in (UNDEFINED_TABLE, INVALID_SCHEMA):
             return MissingInputError(f"Nothing has been published to {self.location} yet: run `dawnlist publish` first.")
         return ServingError(f"The serving database {self.location} refused: {_reason(error)} What was published before stays.")
+
+
+class _Shared:
+    """The batches of one reader for several threads, each of which takes the next one."""
+
+    def __init__(self, source: "pa.RecordBatchReader") -> None:
+        self._source = source
+        self._lock = threading.Lock()
+        self._is_open = True
+
+    def reader(self) -> "pa.RecordBatchReader":
+        """What one thread reads."""
+        import pyarrow as pa
+
+        return pa.RecordBatchReader.from_batches(self._source.schema, self._batches())
+
+    @contextmanager
+    def closed_on_error(self) -> Iterator[None]:
+        """Where one thread fails, the others need not go on."""
+        try:
+            yield
+        except BaseException:
+            self._is_open = False
+            raise
+
+    def _batches(self) -> "Iterator[pa.RecordBatch]":
+        while True:
+            with self._lock:
+                batch = next(self._source, None) if self._is_open else None
+            if batch is None:
+                return
+            yield batch
 
 
 def _checked(url: str) -> str:

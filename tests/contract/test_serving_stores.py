@@ -11,6 +11,7 @@ import psycopg2
 import pytest
 from pydantic import SecretStr
 
+from dawnlist.columns import SERVING_TABLES
 from dawnlist.duck import connect
 from dawnlist.errors import LockedError, MissingInputError, PublicationError, ServingError, SettingsError
 from dawnlist.serving import open_store
@@ -218,6 +219,19 @@ def test_the_roles_of_the_settings_may_read_what_is_theirs(database: str, tmp_pa
         assert cursor.fetchone() == (False,)
     assert found == [[True, True, False], [True, True, True]]
     cursor.execute('DROP SCHEMA serving CASCADE; DROP ROLE "the ""site"""; DROP ROLE analysts')
+    connection.close()
+
+
+def test_autovacuum_is_not_in_the_way_of_the_next_swap(on_postgres: Settings, database: str) -> None:
+    """It would begin after a publication of many rows, and hold the table longer than a swap waits; Postgres calls it off after a second of waiting, a swap waits less."""
+    publish_night(on_postgres)
+    with psycopg2.connect(database) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'serving'::regnamespace AND relkind = 'r' AND reloptions @> '{autovacuum_enabled=false}'"
+        )
+        assert {table for (table,) in cursor.fetchall()} == set(SERVING_TABLES)
+        cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'serving.recommendations'::regclass")
+        assert cursor.fetchone() == (float(sum(map(len, nights.LISTS.values()))),)  # analyzed by the publication itself
     connection.close()
 
 
