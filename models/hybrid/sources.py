@@ -17,6 +17,7 @@ WINDOWS: Final[Mapping[str, float]] = {"15m": 1 / 96, "1h": 1 / 24, "6h": 0.25, 
 FEWEST_EVENTS: Final = 200  # of a window that is worth a source
 LARGEST_SHARE: Final = 0.9  # of all events: a window with more says what the whole time says
 HALF_LIVES: Final = (2, 8, 32, 128)  # as parts of the time that the data spans: hours for a week of news, weeks for a year of a shop
+QUICK_HALF_LIVES: Final = (*HALF_LIVES, 512, 2048)  # of what people come to one after the other: minutes for a week of news, hours for a year of a shop
 FEWEST_TRIALS, MOST_TRIALS = 3, 32
 POPULAR_EVER: Final = "popular_ever"
 
@@ -97,8 +98,9 @@ def _personal(events: Events, n_folds: int) -> list[Source]:
         cubes = (events.n_items / 4000) ** 3
         found.append(Source("ease", Ease(), {**EASE, **fading}, _trials(cubes) if cubes < LARGE_CUBE else 1))
     if events.age is not None:
-        space = {"half_life": half_lives(events)[::-1], **COVISITATION}
-        found.append(Source("covisitation", CoVisitation(half_lives(events)[1]), space, _trials(pairs)))
+        ladder = half_lives(events, QUICK_HALF_LIVES)
+        starts = tuple({"half_life": ladder[place], "balance": 0.0} for place in (4, 2)) if ladder else ()
+        found.append(Source("covisitation", CoVisitation(ladder[1] if ladder else None), {"half_life": ladder[::-1], **COVISITATION}, _trials(pairs), starts))
     return found
 
 

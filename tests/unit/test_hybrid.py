@@ -103,6 +103,16 @@ def test_a_search_keeps_to_its_trials_and_gives_up_what_is_of_no_use(next_item: 
     assert len(FITS) == tuning.FEWEST
 
 
+def test_every_start_lies_on_the_ladders_and_one_of_co_visitation_fades_within_minutes_of_a_week() -> None:
+    found = {source.name: source for source in sources.available(_events(n_days=7), repeats=True, n_folds=2)}
+    for source in found.values():
+        for start in ({name: getattr(source.recommender, name) for name in source.space}, *source.starts):
+            assert {name: value for name, value in start.items() if value not in source.space[name]} == {}, source.name
+    first = found["covisitation"].starts[0]["half_life"]
+    assert 0 < first * 24 * 60 < 30
+    assert found["covisitation"].max_trials >= 4  # a quarter of the trials are starts
+
+
 def test_single_items_cannot_be_held_out_and_then_the_popular_ones_are_served() -> None:
     events = Events(np.arange(3), np.array([1, 1, 0]), np.ones(3), None, 3, 2)
     plan = learn.Plan(folds.RANDOM, None, 10, repeats=False, seed=1, threads=1)
