@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parent.parent
 LOG4J = Path(__file__).with_name("log4j2.properties")
 # The heavy work is in native kernels outside the JVM: optimising its own code and collecting in many threads cost more than they save.
-JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Duser.timezone=UTC"
+# With the first compiler alone the room for compiled code is 48 MB: a warehouse of generated queries fills it, and the JVM ends.
+JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC -Duser.timezone=UTC"
 LOG_TAIL_LINES = 5
 FOLDER_PREFIX = "spark-"
 LOCK = ".lock"
