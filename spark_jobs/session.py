@@ -4,7 +4,6 @@ The JVM writes to a log file in the session's own folder below the scratch folde
 process: when this process dies, however it dies, the pipe closes and the JVM ends itself.
 """
 
-import contextlib
 import logging
 import os
 import shutil
@@ -14,6 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -41,7 +41,7 @@ JVM_DEATH_SECONDS = 0.5
 PY4J_MODULE = "java_gateway"
 
 
-@contextlib.contextmanager
+@contextmanager
 def session(settings: "Settings") -> "Iterator[SparkSession]":
     """The Spark session of the settings. One that already runs in this process is handed out and left running; else it ends with the block.
 
@@ -71,7 +71,7 @@ def session(settings: "Settings") -> "Iterator[SparkSession]":
             _stop(spark)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _scratch_folder(scratch: Path) -> Iterator[Path]:
     """A folder of this session below `scratch`, removed at the end; those of processes that were killed are removed first."""
     try:
@@ -96,7 +96,7 @@ def _remove_abandoned(scratch: Path) -> None:
             continue  # its session is alive
 
 
-@contextlib.contextmanager
+@contextmanager
 def _python_of_workers() -> Iterator[None]:
     """The workers run this Python: another one would miss our packages."""
     before = os.environ.get("PYSPARK_PYTHON")
@@ -116,7 +116,7 @@ def _pass_on(before: object, number: int, frame: FrameType | None) -> None:
         before(number, frame)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _interruptible() -> Iterator[Callable[[], None]]:
     """Ctrl-C leaves the block as KeyboardInterrupt at once, whatever the command that it cuts short answers, and py4j does not tell of it.
 
@@ -218,7 +218,7 @@ def _exit_code(wait: float = 0) -> int | None:
     from pyspark import SparkContext
 
     gateway = SparkContext._gateway
-    with contextlib.suppress(subprocess.TimeoutExpired):
+    with suppress(subprocess.TimeoutExpired):
         return None if gateway is None else gateway.proc.wait(wait)  # its sockets close before it is gone
     return None
 

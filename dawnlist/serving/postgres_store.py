@@ -165,7 +165,8 @@ class PostgresStore:
 
     def _swap_once(self, connection: "Connection", side: dict[str, str], publication: Publication) -> None:
         """One statement: its transaction waits for nobody on the way from here. The tables that were published are put aside, to be dropped when nobody waits."""
-        existing = [table for table in LOCK_ORDER if table in _tables(connection)]
+        known = _tables(connection)
+        existing = [table for table in LOCK_ORDER if table in known]
         steps = [
             f"SET LOCAL lock_timeout = '{SWAP_LOCK_WAIT}'",
             *(f"FOR given IN {_grants(table, side[table])} LOOP EXECUTE given; END LOOP" for table in existing),

@@ -99,8 +99,8 @@ def _personal(events: Events, n_folds: int) -> list[Source]:
         found.append(Source("ease", Ease(), {**EASE, **fading}, _trials(cubes) if cubes < LARGE_CUBE else 1))
     if events.age is not None:
         ladder = half_lives(events, QUICK_HALF_LIVES)
-        starts = tuple({"half_life": ladder[place], "balance": 0.0} for place in (4, 2)) if ladder else ()
-        found.append(Source("covisitation", CoVisitation(ladder[1] if ladder else None), {"half_life": ladder[::-1], **COVISITATION}, _trials(pairs), starts))
+        starts = tuple({"half_life": ladder[place], "balance": 0.0} for place in (4, 2))
+        found.append(Source("covisitation", CoVisitation(ladder[1]), {"half_life": ladder[::-1], **COVISITATION}, _trials(pairs), starts))
     return found
 
 
