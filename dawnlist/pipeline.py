@@ -80,7 +80,7 @@ def _suppressing(settings: Settings, night: Interval, *, run_id: str, report: Re
 
 @contextmanager
 def _noting_ctrl_c() -> Iterator[threading.Event]:
-    """Set when Ctrl-C was pressed: it ends the run before its next stage where a library swallows it, as DuckDB does while it imports pandas."""
+    """Set when Ctrl-C was pressed: it ends the run before its next stage where a library swallows it, as DuckDB does while it imports pandas, and whatever that stage says of it."""
     stopped, before = threading.Event(), signal.getsignal(signal.SIGINT)
     is_heard = callable(before) and threading.current_thread() is threading.main_thread()  # a process in the background may ignore it
 
@@ -92,6 +92,10 @@ def _noting_ctrl_c() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, note)
     try:
         yield stopped
+    except DawnlistError as error:
+        if stopped.is_set():
+            raise KeyboardInterrupt from error
+        raise
     finally:
         if is_heard:
             signal.signal(signal.SIGINT, before)

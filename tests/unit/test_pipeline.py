@@ -1,5 +1,7 @@
 """A night from the command line, and its report: stages that are played."""
 
+import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +51,13 @@ def test_a_night_that_a_gate_stops_has_its_report_and_fails_all_the_same(tmp_pat
     with pytest.raises(GateError, match="too few events"):
         run(tmp_path)
     assert made == [str(RUN_DATE)]
+
+
+def test_ctrl_c_that_a_library_swallowed_is_not_what_the_stage_then_fails_with(tmp_path: Path, played: dict[str, Exception]) -> None:
+    def swallow(stage: str, result: StageResult | None) -> None:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    played["open"] = GateError("too few events")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, swallow)
