@@ -98,7 +98,7 @@ def _lists(split: prepared.Split, learnt: learn.Learnt, plan: learn.Plan, n: int
             scores.setdefault(name, []).append(value)
         done += len(block.users)
         progress("recommending", LEARNING_SHARE + 0.05 + 0.15 * done / len(warm))
-    best, value = learn.everybody(fitted[learnt.popular], events, n=n)
+    best, value = learn.everybody(fitted[learnt.common], events, n=n)
     n_cold = len(users) - len(warm)
     for name in items:
         items[name].append(np.tile(best, (n_cold, 1)))

@@ -100,10 +100,10 @@ def _sample(users: Ints, seed: int) -> Ints:
     return np.sort(np.random.default_rng(seed).choice(users, MAX_USERS, replace=False))
 
 
-def parts(folds: list[Fold], *, method: str, seed: int) -> list[Flags]:
-    """Of each fold, which users the order is learnt from; the others judge. Of several cuts in time the newest judges, else half of the users."""
+def groups(folds: list[Fold], *, method: str, seed: int) -> list[Ints]:
+    """Of each fold, the group of each user: what is learnt from the other groups is judged by one. Several cuts in time are a group each, else the users are halved."""
     if method == TIME and len(folds) > 1:
-        return [np.full(len(fold.users), fold is not folds[-1]) for fold in folds]
+        return [np.full(len(fold.users), number) for number, fold in enumerate(folds)]
     users = np.unique(np.concatenate([fold.users for fold in folds]))
-    learners = np.random.default_rng(seed).permutation(users)[: len(users) // 2]
-    return [np.isin(fold.users, learners) for fold in folds]
+    first = np.random.default_rng(seed).permutation(users)[: len(users) // 2]
+    return [np.isin(fold.users, first).astype(np.int64) for fold in folds]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -21,7 +21,8 @@ BLEND: Final = "blend"
 TREES: Final = "trees"
 POPULARITY: Final = "popular_"
 DEPTH: Final = 60  # candidates of each source
-MAX_LEARNERS: Final = 6000  # users that the order is learnt from
+MAX_LEARNERS: Final = 6000  # users that an order is learnt from that others judge
+MAX_OF_ALL: Final = 12_000  # users that the order that is served is learnt from
 TUNING_FOLDS: Final = 2  # the newest in time
 HOPELESS: Final = 0.5  # of the best source so far: what is below it is tuned no further
 TUNING_EVENTS: Final = 1_000_000  # of more, only the newest fold tunes
@@ -43,12 +44,13 @@ class Plan:
 @dataclass(frozen=True)
 class Learnt:
     """`recommenders`: the tuned sources by name. `blend` and `booster` order their candidates; None where nothing could be learnt. `served`: the name
-    of the contender that won. `figures`: nDCG@k of each on the judging users; `tuned`: of each source on the folds.
+    of the contender that won. `popular`: of the best window of popularity; `common`: of the best source that has one list for all. `figures`: nDCG@k of each on the judging users; `tuned`: of each source on the folds.
     """
 
     recommenders: dict[str, Recommender]
     served: str
     popular: str
+    common: str
     blend: blend.Blend | None
     booster: "lightgbm.Booster | None"
     figures: dict[str, float]
@@ -57,7 +59,7 @@ class Learnt:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """Candidates of some users; what the trees see of them, but for the blend; which are relevant, and how many items are to each user."""
 
     rows: Candidates
@@ -69,29 +71,34 @@ class _Part:
         """What the trees see."""
         return trees.with_blend(blended, self.described)
 
+    def only(self, users: Ints) -> "Part":
+        """Of some of the users, sorted."""
+        if len(users) == self.rows.n_users:
+            return self
+        rows = np.isin(self.rows.user, users)
+        return Part(self.rows.only(users), self.described[rows], self.is_relevant[rows], self.n_relevant[users])
+
 
 def learn(events: Events, plan: Plan, progress: Progress = lambda what, share: None) -> Learnt:
     """Everything that is learnt from the training set; without anything to hold out, the most popular items are served."""
     inner = folds.split(events, method=plan.method, horizon=plan.horizon, repeats=plan.repeats, seed=plan.seed)
-    found = sources.available(events, repeats=plan.repeats, n_folds=len(inner))
+    found = sources.available(events, repeats=plan.repeats, n_folds=len(inner), horizon=plan.horizon)
     if not inner:
         plain = {source.name: source.recommender for source in found}
         note = "Nothing could be held out of the training data: the most popular items are served."
-        return Learnt(plain, sources.POPULAR_EVER, sources.POPULAR_EVER, None, None, {}, {}, [note])
+        return Learnt(plain, sources.POPULAR_EVER, sources.POPULAR_EVER, sources.POPULAR_EVER, None, None, {}, {}, [note])
     tuned = _tune(found, inner, plan, progress)
     values = {name: one.value for name, one in tuned.items()}
     recommenders = {name: one.recommender for name, one in tuned.items()}
-    popular = max((name for name in values if name.startswith(POPULARITY)), key=lambda name: values[name])
+    windows = [name for name in values if name.startswith(POPULARITY)]
+    popular, common = (max(names, key=lambda name: values[name]) for names in (windows, [*windows, *({sources.FORECAST_NAME} & set(values))]))
     progress("learning the order", 0.8)
-    learners, judges = _parts(tuned, inner, plan)
-    mixed, booster = _order(learners, list(values), values, plan)
-    figures = _compare(judges, list(tuned), mixed, booster, plan)
+    groups = _groups(tuned, inner, plan)
+    figures = compare(groups, values, plan)
+    mixed, booster = _order(_sampled(groups, MAX_OF_ALL, plan.seed), values, plan)
     served = max(figures, key=lambda name: figures[name])
-    if served in (BLEND, TREES):
-        mixed, booster = _order(_joined([learners, judges]), list(values), values, plan)
-        return Learnt(recommenders, served, popular, mixed, booster, figures, values, [])
-    note = f"No mixture beat '{served}' on the users held out of the training data: it is served alone."
-    return Learnt(recommenders, served, popular, mixed, booster, figures, values, [note])
+    notes = [] if served in (BLEND, TREES) else [f"No mixture beat '{served}' on what was held out of the training data: it is served alone."]
+    return Learnt(recommenders, served, popular, common, mixed, booster, figures, values, notes)
 
 
 def lists(learnt: Learnt, fitted: dict[str, Fitted], events: Events, users: Ints, hidden: csr_matrix, *, n: int, threads: int) -> "Iterator[Lists]":
@@ -150,53 +157,68 @@ def _tune(found: Sequence[sources.Source], inner: list[Fold], plan: Plan, progre
     return tuned
 
 
-def _parts(tuned: dict[str, tuning.Tuned], inner: list[Fold], plan: Plan) -> tuple[_Part, _Part]:
-    """What the order is learnt from, and what judges it."""
-    learners: list[_Part] = []
-    judges: list[_Part] = []
-    parts = folds.parts(inner, method=plan.method, seed=plan.seed)
-    per_fold = MAX_LEARNERS // max(sum(learns.any() for learns in parts), 1)
-    for fold, learns in zip(inner, parts, strict=True):
+def _groups(tuned: dict[str, tuning.Tuned], inner: list[Fold], plan: Plan) -> list[Part]:
+    """What is held out, in the groups of `folds.groups`."""
+    numbers = folds.groups(inner, method=plan.method, seed=plan.seed)
+    found: dict[int, list[Part]] = {}
+    for fold, number in zip(inner, numbers, strict=True):
         fitted = [one.newest if fold is inner[-1] else one.recommender.fit(fold.events, seed=plan.seed) for one in tuned.values()]
-        for chosen, into in ((fold.users[learns][:per_fold], learners), (fold.users[~learns], judges)):
-            if len(chosen):
-                into.append(_part(fitted, fold, chosen, plan))
-    return _joined(learners), _joined(judges)
+        part = _part(fitted, fold, fold.users, plan)
+        for group in np.unique(number):
+            found.setdefault(int(group), []).append(part.only(np.flatnonzero(number == group)))
+    return [_joined(parts) for parts in found.values()]
 
 
-def _part(fitted: Sequence[Fitted], fold: Fold, users: Ints, plan: Plan) -> _Part:
+def _part(fitted: Sequence[Fitted], fold: Fold, users: Ints, plan: Plan) -> Part:
     work = candidates.in_blocks(users, fold.events.n_items, lambda block: candidates.propose(fitted, block, fold.hidden, depth=DEPTH), threads=plan.threads)
     rows = Candidates.joined(list(work))
     described = trees.features(rows, users, trees.History(fold.events))
-    return _Part(rows, described, blend.labels(rows, users, fold.relevant), np.diff(fold.relevant.indptr)[users])
+    return Part(rows, described, blend.labels(rows, users, fold.relevant), np.diff(fold.relevant.indptr)[users])
 
 
-def _joined(parts: Sequence[_Part]) -> _Part:
+def _joined(parts: Sequence[Part]) -> Part:
+    if len(parts) == 1:
+        return parts[0]
     described, is_relevant, n_relevant = (np.concatenate([getattr(part, name) for part in parts]) for name in ("described", "is_relevant", "n_relevant"))
-    return _Part(Candidates.joined([part.rows for part in parts]), described, is_relevant, n_relevant)
+    return Part(Candidates.joined([part.rows for part in parts]), described, is_relevant, n_relevant)
 
 
-def _order(part: _Part, names: list[str], values: dict[str, float], plan: Plan) -> "tuple[blend.Blend, lightgbm.Booster | None]":
-    best = max(range(len(names)), key=lambda place: values[names[place]])
-    chosen = np.sort(np.random.default_rng(plan.seed).permutation(part.rows.n_users)[: blend.MAX_USERS])
-    rows = part.rows.only(chosen)
-    judge = blend.Judge(rows, part.is_relevant[np.isin(part.rows.user, chosen)], part.n_relevant[chosen], plan.k)
-    mixed, _ = blend.fit(rows, judge, best)
+def _sampled(groups: Sequence[Part], most: int, seed: int) -> Part:
+    """`most` users at the most, as many of each group."""
+    return _joined([group.only(_drawn(group.rows.n_users, most // len(groups), seed)) for group in groups])
+
+
+def _drawn(n: int, most: int, seed: int) -> Ints:
+    """`most` numbers below `n`, or all of them, sorted."""
+    return np.sort(np.random.default_rng(seed).permutation(n)[:most])
+
+
+def _order(part: Part, values: dict[str, float], plan: Plan) -> "tuple[blend.Blend, lightgbm.Booster | None]":
+    """A blend and trees; `values`: of each source."""
+    best = list(values).index(max(values, key=lambda name: values[name]))
+    few = part.only(_drawn(part.rows.n_users, blend.MAX_USERS, plan.seed))
+    mixed, _ = blend.fit(few.rows, blend.Judge(few.rows, few.is_relevant, few.n_relevant, plan.k), best)
     columns = part.columns(mixed.of(part.rows))
-    booster = trees.fit(columns, part.rows.user, part.is_relevant, n_sources=len(names), k=plan.k, seed=plan.seed, threads=plan.threads)
+    booster = trees.fit(columns, part.rows.user, part.is_relevant, n_sources=len(values), k=plan.k, seed=plan.seed, threads=plan.threads)
     return mixed, booster
 
 
-def _compare(part: _Part, names: list[str], mixed: blend.Blend, booster: Any, plan: Plan) -> dict[str, float]:
-    """nDCG@k of every contender's lists, as they would be served, on the judging users."""
-    values = {name: part.rows.raw[:, place] for place, name in enumerate(names)}
-    values[BLEND] = mixed.of(part.rows)
-    if booster is not None:
-        values[TREES] = trees.score(booster, part.columns(values[BLEND]), threads=plan.threads)
-    return {name: round(float(_ndcg(part, value, plan.k).mean()), evaluation.DIGITS) for name, value in values.items()}
+def compare(groups: Sequence[Part], values: dict[str, float], plan: Plan) -> dict[str, float]:
+    """nDCG@k of every contender's lists, as they would be served, over all users that are held out; mixtures are learnt from the groups that the user is not in."""
+    found: dict[str, list[Floats]] = {}
+    for group in groups:
+        scores = {name: group.rows.raw[:, place] for place, name in enumerate(values)}
+        if others := [one for one in groups if one is not group]:
+            mixed, booster = _order(_sampled(others, MAX_LEARNERS, plan.seed), values, plan)
+            scores[BLEND] = mixed.of(group.rows)
+            if booster is not None:
+                scores[TREES] = trees.score(booster, group.columns(scores[BLEND]), threads=plan.threads)
+        for name, one in scores.items():
+            found.setdefault(name, []).append(_ndcg(group, one, plan.k))
+    return {name: round(float(np.concatenate(parts).mean()), evaluation.DIGITS) for name, parts in found.items() if len(parts) == len(groups)}
 
 
-def _ndcg(part: _Part, values: Floats, k: int) -> Floats:
+def _ndcg(part: Part, values: Floats, k: int) -> Floats:
     ranks = ranker.ranks(part.rows.user.astype(np.int32), part.rows.item.astype(np.int32), values.astype(np.float64))
     hits = evaluation.hit_matrix(part.rows.user, ranks, part.is_relevant, n_persons=part.rows.n_users, depth=k)
     return evaluation.ndcg(hits, part.n_relevant, k)

@@ -10,16 +10,19 @@ from models.recommenders.als import Als
 from models.recommenders.base import Recommender
 from models.recommenders.ease import MAX_ITEMS, Ease
 from models.recommenders.events import Events
+from models.recommenders.forecast import Forecast
 from models.recommenders.neighbours import CoVisitation, ItemKnn, Rp3Beta
 from models.recommenders.popularity import Popularity, Repeats
 
-WINDOWS: Final[Mapping[str, float]] = {"15m": 1 / 96, "1h": 1 / 24, "6h": 0.25, "1d": 1.0, "3d": 3.0, "7d": 7.0, "28d": 28.0}  # days
+WINDOWS: Final[Mapping[str, float]] = {"5m": 1 / 288, "15m": 1 / 96, "1h": 1 / 24, "6h": 0.25, "1d": 1.0, "3d": 3.0, "7d": 7.0, "28d": 28.0}  # days
 FEWEST_EVENTS: Final = 200  # of a window that is worth a source
 LARGEST_SHARE: Final = 0.9  # of all events: a window with more says what the whole time says
 HALF_LIVES: Final = (2, 8, 32, 128)  # as parts of the time that the data spans: hours for a week of news, weeks for a year of a shop
 QUICK_HALF_LIVES: Final = (*HALF_LIVES, 512, 2048)  # of what people come to one after the other: minutes for a week of news, hours for a year of a shop
 FEWEST_TRIALS, MOST_TRIALS = 3, 32
 POPULAR_EVER: Final = "popular_ever"
+FORECAST_NAME: Final = "forecast"
+FORECAST_TRIALS: Final = 3
 
 LARGE_CUBE: Final = 16.0  # about 10,000 items: from there one EASE^R is all that is fitted
 # Ladders. What ALS does with more weight on what was seen (alpha) it does with less regularisation: the starts lie along that ridge.
@@ -39,6 +42,7 @@ ITEM_KNN: Final = {
     "weighting": ("cosine", "bm25"),
 }
 EASE: Final = {"regularisation": (10.0, 25.0, 50.0, 100.0, 200.0, 300.0, 450.0, 650.0, 900.0, 1300.0, 2000.0, 4000.0)}
+FORECAST: Final = {"power": (1.1, 1.2, 1.35, 1.5)}
 COVISITATION: Final = {"balance": (0.0, 0.25, 0.5, 0.75, 1.0), "last": (1, 3, 10, 30, 100), "decay": (0.7, 0.8, 0.9, 1.0)}
 
 
@@ -55,10 +59,10 @@ class Source:
     starts: tuple[Mapping[str, Any], ...] = ()
 
 
-def available(events: Events, *, repeats: bool, n_folds: int) -> list[Source]:
-    """The sources that the data can feed, if they are to be fitted on so many inner splits. The larger the data, the fewer trials: the work is bounded, not the time, so that a run can be repeated."""
+def available(events: Events, *, repeats: bool, n_folds: int, horizon: float | None) -> list[Source]:
+    """The sources that the data can feed, if they are to be fitted on so many inner splits; `horizon`: the days that the lists are for. The larger the data, the fewer trials: the work is bounded, not the time, so that a run can be repeated."""
     personal = [*_personal(events, n_folds), *([_repeats(events)] if repeats else [])]
-    return [*windows(events), *personal]
+    return [*windows(events), *_forecast(events, horizon, repeats=repeats), *personal]
 
 
 def windows(events: Events) -> list[Source]:
@@ -70,6 +74,12 @@ def windows(events: Events) -> list[Source]:
             if FEWEST_EVENTS <= n_events <= LARGEST_SHARE * len(events):
                 found.append(Source(f"popular_{name}", Popularity(days)))
     return [*found, Source(POPULAR_EVER, Popularity(None))]
+
+
+def _forecast(events: Events, horizon: float | None, *, repeats: bool) -> list[Source]:
+    if events.age is None or horizon is None:
+        return []
+    return [Source(FORECAST_NAME, Forecast(horizon, repeats, power=1.2), FORECAST, FORECAST_TRIALS)]
 
 
 def half_lives(events: Events, parts: tuple[int, ...] = HALF_LIVES) -> tuple[float, ...]:

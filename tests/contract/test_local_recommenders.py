@@ -7,6 +7,7 @@ from models.recommenders.als import Als
 from models.recommenders.base import Recommender, exclude, top
 from models.recommenders.ease import Ease
 from models.recommenders.events import Events
+from models.recommenders.forecast import Forecast
 from models.recommenders.hourly import Hourly
 from models.recommenders.neighbours import CoVisitation, ItemKnn, Rp3Beta
 from models.recommenders.popularity import Popularity, Repeats
@@ -25,6 +26,7 @@ ALL: dict[str, Recommender] = {
     "popularity_hourly": Hourly(trust=0.0, window=400.0),
     "popularity": Popularity(),
     "popularity_7d": Popularity(7.0),
+    "popularity_forecast": Forecast(0.5),
     "repeats": Repeats(),
     "repeats_fading": Repeats(30.0),
 }

@@ -29,7 +29,7 @@ def test_cuts_in_time_know_the_past_only_and_are_judged_by_the_horizon_after_the
         # User 0's items are numbered by their age: after the cut come cut - 7 up to cut - 1.
         assert fold.relevant[[0]].indices.tolist() == list(range(cut - 7, cut))
         assert not fold.relevant.multiply(fold.hidden).nnz
-    assert [part.all() for part in folds.parts(found, method=folds.TIME, seed=1)] == [True, True, False]
+    assert [set(group) for group in folds.groups(found, method=folds.TIME, seed=1)] == [{0}, {1}, {2}]
 
 
 def test_a_short_history_is_cut_in_the_middle() -> None:
@@ -47,13 +47,13 @@ def test_the_newest_fifth_of_each_user_is_held_out_or_a_random_one() -> None:
     assert drawn[0].relevant[[0]].indices.tolist() != list(range(8))
 
 
-def test_random_folds_have_nothing_in_common_and_the_same_users_learn_in_all_of_them() -> None:
+def test_random_folds_have_nothing_in_common_and_a_user_is_in_one_group_in_all_of_them() -> None:
     drawn = folds.split(_events(), method=folds.RANDOM, horizon=None, repeats=False, seed=1)
     assert len(drawn) == 4
     assert sum(fold.relevant for fold in drawn).max() == 1
-    learners = {tuple(fold.users[learns]) for fold, learns in zip(drawn, folds.parts(drawn, method=folds.RANDOM, seed=1), strict=True)}
-    assert len(learners) == 1
-    assert len(learners.pop()) == 4
+    halves = {tuple(fold.users[group == 1]) for fold, group in zip(drawn, folds.groups(drawn, method=folds.RANDOM, seed=1), strict=True)}
+    assert len(halves) == 1
+    assert len(halves.pop()) == 4
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def test_a_search_keeps_to_its_trials_and_gives_up_what_is_of_no_use(next_item: 
 
 
 def test_every_start_lies_on_the_ladders_and_one_of_co_visitation_fades_within_minutes_of_a_week() -> None:
-    found = {source.name: source for source in sources.available(_events(n_days=7), repeats=True, n_folds=2)}
+    found = {source.name: source for source in sources.available(_events(n_days=7), repeats=True, n_folds=2, horizon=1.0)}
     for source in found.values():
         for start in ({name: getattr(source.recommender, name) for name in source.space}, *source.starts):
             assert {name: value for name, value in start.items() if value not in source.space[name]} == {}, source.name
@@ -179,3 +179,18 @@ def test_tuning_takes_the_better_value_and_leaves_what_is_no_better() -> None:
     source = sources.Source("popular", Popularity(None), {"window_days": (4.0, 15.0, None)}, 4)
     best = tuning.tune(source, inner[-1:], k=10, seed=1, threads=1)
     assert (best.recommender, best.value) == (Popularity(4.0), 1.0)
+
+
+def test_every_cut_judges_and_the_mean_over_all_of_their_users_decides() -> None:
+    """Two cuts of one user each are right with the first source, a third one with the other."""
+    raw = np.array([[2.0, 1.0], [1.0, 2.0]], dtype=np.float32)  # of items 0 and 1
+    rows = candidates.Candidates(np.zeros(2, dtype=int), np.arange(2), raw, raw, np.array([[1, 2], [2, 1]]), 1)
+    described = np.zeros((2, 5), dtype=np.float32)
+    cuts = [learn.Part(rows, described, np.array([first, not first]), np.ones(1, dtype=int)) for first in (True, True, False)]
+    plan = learn.Plan(folds.TIME, 1.0, 1, repeats=False, seed=1, threads=1)
+    figures = learn.compare(cuts, {"one": 0.6, "other": 0.4}, plan)
+    assert figures["one"] == pytest.approx(2 / 3, abs=1e-6)
+    assert figures["other"] == pytest.approx(1 / 3, abs=1e-6)
+    # The blend of the first two cuts is the first source, which the third one finds wrong: what is learnt from the others is not judged by what it was learnt from.
+    assert figures["blend"] < 1
+    assert "blend" not in learn.compare(cuts[:1], {"one": 1.0, "other": 0.0}, plan)

@@ -1,0 +1,61 @@
+"""Forecasts of what will be taken."""
+
+import numpy as np
+import pytest
+
+from models.recommenders.events import Events, Floats
+from models.recommenders.forecast import Forecast
+from models.recommenders.popularity import Popularity
+
+HOUR = 1 / 24
+READERS = 60
+
+
+def _news(*, hours: int = 192, every: int = 6) -> Events:
+    """An article comes every six hours: two readers look at it in its first hour, all others between its ninth hour and its thirtieth, and then nobody. Another kind has
+    three readers in its first hour, and no more. All readers are there from the first hour on.
+    """
+    times, readers, articles = [np.zeros(READERS)], [np.arange(READERS)], [np.zeros(READERS, dtype=int)]
+    for number, published in enumerate(range(1, hours, every)):
+        for place, at in enumerate((np.full(2, 0.5), np.linspace(8, 30, READERS - 2))):
+            readers.append(np.arange(2) if place == 0 else np.arange(2, READERS))
+            times.append(published + at)
+            articles.append(np.full(len(at), 1 + 2 * number))
+        readers.append(np.arange(3))
+        times.append(np.full(3, published + 0.5))
+        articles.append(np.full(3, 2 + 2 * number))
+    time, user, item = np.concatenate(times), np.concatenate(readers), np.concatenate(articles)
+    known = time < hours
+    n_items = int(item.max()) + 1
+    return Events(user[known], item[known], np.ones(int(known.sum())), (hours - time[known]) * HOUR, READERS, n_items)
+
+
+def _to_come(events: Events, *, hours: int = 192) -> Floats:
+    """How many readers each article will have in the day after `hours`."""
+    found = np.zeros(events.n_items)
+    for item in range(1, events.n_items, 2):
+        times = 1 + 6 * ((item - 1) // 2) + np.linspace(8, 30, READERS - 2)
+        found[item] = ((times >= hours) & (times < hours + 24)).sum()
+    return found
+
+
+def test_what_few_have_looked_at_and_all_will_take_comes_before_what_is_taken_now() -> None:
+    events = _news()
+    truth = _to_come(events)
+    forecast, counted = (recommender.fit(events, seed=1).item_scores for recommender in (Forecast(1.0), Popularity(0.25)))
+    coming = int(np.argmax(truth))
+    assert int(np.argmax(forecast)) == coming
+    assert int(np.argmax(counted)) != coming
+    assert (events.item == coming).sum() == 2
+
+
+def test_a_forecast_is_near_what_comes() -> None:
+    events = _news()
+    truth, scores = _to_come(events), Forecast(1.0).fit(events, seed=1).item_scores
+    assert np.abs(scores - truth).mean() < 0.1 * truth.mean() + 1
+    assert scores[truth > 40] == pytest.approx(truth[truth > 40], rel=0.25)
+
+
+def test_without_a_horizon_before_and_after_a_moment_what_was_taken_most_counts() -> None:
+    events = _news(hours=30)
+    assert np.array_equal(Forecast(1.0).fit(events, seed=1).item_scores, Popularity(None).fit(events, seed=1).item_scores)
