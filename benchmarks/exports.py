@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks import listed, publications
 from benchmarks.loads import RUNS
-from benchmarks.swaps import timed
+from benchmarks.measure import timed
 from dawnlist.export import consumers, documents, make, shelf
 from dawnlist.export.contract import read_manifest
 from dawnlist.files import write_json

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
@@ -107,3 +107,23 @@ def _adopted_orphans() -> Iterator[None]:
         yield
     finally:
         prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+@contextlib.contextmanager
+def timed(owner: Any, name: str) -> Iterator[list[float]]:
+    """The seconds of each call of the function `name` of `owner`."""
+    seconds: list[float] = []
+    work = getattr(owner, name)
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return work(*arguments, **options)
+        finally:
+            seconds.append(time.perf_counter() - started)
+
+    setattr(owner, name, noted)
+    try:
+        yield seconds
+    finally:
+        setattr(owner, name, work)

@@ -8,7 +8,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,13 +17,13 @@ from pydantic import SecretStr
 
 from benchmarks import listed
 from benchmarks.loads import alternate
-from benchmarks.measure import Measurement, measure
+from benchmarks.measure import Measurement, measure, timed
 from benchmarks.record import Record
 from dawnlist.columns import SERVING_TABLES
 from dawnlist.duck import connect, literal
 from dawnlist.files import write_json
 from dawnlist.publishing import archive, publisher
-from dawnlist.serving import Publication, tables
+from dawnlist.serving import Publication, open_store, tables
 from dawnlist.serving.base import PRIMARY_KEYS, SCHEMA
 from dawnlist.serving.duckdb_store import INDEXES
 from dawnlist.settings import Settings
@@ -119,8 +119,9 @@ def main(who: str, home: Path, figures: Path, url: str | None = None) -> None:
     settings = settings_of(home, url)
     started = time.perf_counter()
     if who == "ours":
-        published = publish(settings)
-        write_json(figures, {"seconds": time.perf_counter() - started, "rows": sum(published.rows.values())})
+        with timed(type(open_store(settings)), "replace") as storing:
+            publish(settings)
+        write_json(figures, {"seconds": time.perf_counter() - started, "store_seconds": sum(storing)})
         return
     if who == "copy":
         copy(settings, home.parent / "rows")
@@ -129,29 +130,35 @@ def main(who: str, home: Path, figures: Path, url: str | None = None) -> None:
     write_json(figures, {"seconds": time.perf_counter() - started})
 
 
-def measured(who: str, folder: Path, url: str | None = None) -> tuple[float, Measurement]:
-    """The seconds of `who` in a process of its own over the home of `folder`, and the measurement of that process."""
+def measured(who: str, folder: Path, url: str | None = None) -> tuple[dict[str, float], Measurement]:
+    """The figures of `who` in a process of its own over the home of `folder`, and the measurement of that process."""
     figures = folder / f"{who}.json"
     measurement = measure([sys.executable, "-m", "benchmarks.publications", who, str(folder / "home"), str(figures), *([url] if url else [])])
-    return float(json.loads(figures.read_text(encoding="utf-8"))["seconds"]), measurement
+    return json.loads(figures.read_text(encoding="utf-8")), measurement
 
 
 def compare(name: str, compared: str, folder: Path, peer: str, url: str | None = None) -> Record:
-    """The record of publishing 6 million rows against `peer`, in turns, the medians of three after one publication that is not counted."""
+    """The record of publishing 6 million rows against `peer`, in turns, the medians of three after one publication that is not counted; in the details what the store takes of it."""
     settings = settings_of(folder / "home", url)
     listed.write(settings, n_persons=listed.persons(ROWS))
     rows = publish(settings).rows
     if url:
         rows_as_files(settings, folder / "rows")
     ours, peers = alternate(lambda: measured("ours", folder, url), lambda: measured(peer, folder, url))
+
+    def median(runs: Sequence[tuple[dict[str, float], Measurement]], name: str) -> float:
+        return round(statistics.median(figures[name] for figures, _ in runs), 2)
+
+    stored, bare = median(ours, "store_seconds"), median(peers, "seconds")
     return Record(
         name=name,
         compared=compared,
-        our_seconds=round(statistics.median(seconds for seconds, _ in ours), 2),
-        peer_seconds=round(statistics.median(seconds for seconds, _ in peers), 2),
+        our_seconds=median(ours, "seconds"),
+        peer_seconds=bare,
         peak_mib=max(measurement.peak_mib for _, measurement in ours),
         peer_peak_mib=max(measurement.peak_mib for _, measurement in peers),
         sizes={"rows": sum(rows.values())} | rows,
+        details={"store_seconds": stored, "ratio_of_store": round(stored / bare, 2)},
     )
 
 

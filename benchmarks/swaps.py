@@ -8,13 +8,13 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks import listed, publications
+from benchmarks.measure import timed
 from dawnlist.files import write_json
 from dawnlist.serving import duckdb_store
 from dawnlist.serving.postgres_store import PostgresStore
@@ -81,26 +81,6 @@ def _in_file(file: Path) -> Callable[[str], list[Any]]:
         return list(opened[number].execute(_LOOKUP.format("?"), [alias]).fetchall())
 
     return look
-
-
-@contextmanager
-def timed(owner: Any, name: str) -> Iterator[list[float]]:
-    """The seconds of each call of the function `name` of `owner`."""
-    seconds: list[float] = []
-    work = getattr(owner, name)
-
-    def noted(*arguments: Any, **options: Any) -> Any:
-        started = time.perf_counter()
-        try:
-            return work(*arguments, **options)
-        finally:
-            seconds.append(time.perf_counter() - started)
-
-    setattr(owner, name, noted)
-    try:
-        yield seconds
-    finally:
-        setattr(owner, name, work)
 
 
 def swapped(settings: Settings, url: str | None) -> dict[str, Any]:
