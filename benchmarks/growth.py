@@ -53,9 +53,11 @@ def create_frame(connection: "duckdb.DuckDBPyConnection", n_persons: int) -> Non
         CREATE TEMP TABLE budget AS SELECT p, round(avg(price::DECIMAL(18, 4)), 4)::DOUBLE AS mean_price FROM history JOIN item USING (i) GROUP BY p;
         CREATE TEMP TABLE taste AS SELECT p, category, count(*) AS n_events, count(*) / 10 AS share FROM history JOIN item USING (i) GROUP BY p, category;
         CREATE TEMP TABLE feat_popular_items AS
-        SELECT {CUT.date} AS feature_date, w.name AS time_window, scope, scope_value, k + 1 AS rank, format('i{{:05}}', (37 * k + hash(w.name, scope_value) % 500) % {ITEMS}) AS item_id
-        FROM (SELECT unnest({list(popular.TIME_WINDOWS)}) AS name) AS w, range(100) AS r (k),
+        SELECT {CUT.date} AS feature_date, w.name AS time_window, scope, scope_value, k + 1 AS rank, format('i{{:05}}', (37 * k + hash(w.name, scope_value) % 500) % {ITEMS}) AS item_id, 1.0 AS score
+        FROM (SELECT unnest({[name for name in popular.TIME_WINDOWS if name != popular.FORECAST]}) AS name) AS w, range(100) AS r (k),
             (VALUES ('global', ''), ('country', 'DE'), ('country', 'FR'), ('country', 'US'), ('device', 'mobile'), ('device', 'desktop')) AS s (scope, scope_value);
+        CREATE TEMP TABLE forecast_items AS
+        SELECT {CUT.date} AS feature_date, k + 1 AS rank, format('i{{:05}}', 53 * k % {ITEMS}) AS item_id, 1.0 AS score FROM range(100) AS r (k);
     """)
     for number, source in enumerate(frame.PERSONAL):
         connection.execute(f"""

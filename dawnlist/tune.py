@@ -22,9 +22,9 @@ from dawnlist.lake import Lake
 from dawnlist.locks import exclusive
 from dawnlist.settings import Settings
 from dawnlist.stages.base import Night
-from dawnlist.stages.modelling import cut_of, inputs_of, make_candidates, threads_of
+from dawnlist.stages.modelling import cut_of, inputs_of, make_candidates, make_forecasts, threads_of
 from dawnlist.stages.train import require_features
-from models.inputs import CANDIDATES, MARTS, Inputs, judged_persons
+from models.inputs import CANDIDATES, FORECASTS, MARTS, Inputs, judged_persons
 from models.training import METRIC, MIN_PERSONS, Past, validated
 from spark_jobs.session import session
 
@@ -95,8 +95,9 @@ def run(settings: Settings, run_date: date, *, n_trials: int, report: Report) ->
             make_folder(settings.scratch_dir)
             with TemporaryDirectory(dir=settings.scratch_dir) as folder, connect(settings) as connection:
                 scratch = Lake(Path(folder))
+                make_forecasts(tried, scratch, [cut], run_id="tune", marts=marts.files)
                 make_candidates(tried, scratch, {cut: persons}, run_id="tune", marts=marts.files)
-                files = {mart: marts.files[mart] for mart in MARTS} | {table: scratch.snapshot().files(table) for table in CANDIDATES}
+                files = {mart: marts.files[mart] for mart in MARTS} | {table: scratch.snapshot().files(table) for table in (*CANDIDATES, FORECASTS)}
                 return validated(connection, Past(Inputs(files), cut, persons), tried, threads=threads_of(settings))
 
         free = {name: space for name, space in SPACE.items() if not _is_set(settings, name)}

@@ -43,11 +43,13 @@ COLUMNS: Final[Mapping[str, dict[str, str]]] = {
     },
     "feat_user_labels": {"person_id": "VARCHAR", "feature_date": "DATE", "kind": "VARCHAR", "label": "VARCHAR"},
     "feat_item_content": {"item_id": "VARCHAR", "feature_date": "DATE", "content": "VARCHAR"},
+    "forecast_items": {"feature_date": "DATE", "rank": "INTEGER", "item_id": "VARCHAR", "score": "DOUBLE"},
     "dim_user_segments": {"person_id": "VARCHAR", "kind": "VARCHAR", "segment_label": "VARCHAR", "is_current": "BOOLEAN"},
 }
 # Made by the stage segment, after the marts; a night without segments has lists all the same.
 SEGMENTS: Final = "dim_user_segments"
-MARTS: Final = tuple(name for name in COLUMNS if name != SEGMENTS)
+FORECASTS: Final = "forecast_items"  # made for each cut by train and recommend, see models.forecast
+MARTS: Final = tuple(name for name in COLUMNS if name not in (SEGMENTS, FORECASTS))
 SPARK_SOURCES: Final = ("item_to_item", "covisitation", "rp3beta", "als", "content")  # whose candidates Spark makes; spark_jobs.sources has them
 CANDIDATES: Final = tuple(f"candidates_{source}" for source in SPARK_SOURCES)
 CANDIDATE_COLUMNS: Final[dict[str, str]] = {"person_id": "VARCHAR", "item_id": "VARCHAR", "rank": "INTEGER", "score": "DOUBLE"}
@@ -55,7 +57,7 @@ CANDIDATE_COLUMNS: Final[dict[str, str]] = {"person_id": "VARCHAR", "item_id": "
 
 @dataclass(frozen=True)
 class Inputs:
-    """The Parquet files of each table of COLUMNS and CANDIDATES; candidate tables only the files of one as-of date. `renewed`: table -> the relation of the
+    """The Parquet files of each table of COLUMNS and CANDIDATES; candidates and forecasts only the files of one as-of date. `renewed`: table -> the relation of the
     connection that stands in for its files.
     """
 

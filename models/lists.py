@@ -39,6 +39,7 @@ REASONS: Final = {
     "popular_7d": "popular this week",
     "popular_28d": "popular this month",
     "trending": "trending now",
+    "forecast": "about to be popular",
     "rule": "chosen for you by our editors",
     "exploration": "new for you to discover",
 }

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from models.inputs import Cut, Inputs
+from models.inputs import FORECASTS, Cut, Inputs
 from models.policies import applied, not_excluded, top
 
 if TYPE_CHECKING:
@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
     from dawnlist.settings import Candidates
 
-TIME_WINDOWS: Final = ("15m", "1h", "6h", "1d", "7d", "28d", "trending")
+FORECAST: Final = "forecast"  # no window before the cut, but what is expected after it: models.forecast
+TIME_WINDOWS: Final = ("15m", "1h", "6h", "1d", "7d", "28d", "trending", FORECAST)
 DEFAULT_WINDOW: Final = "popular_7d"  # where no labels say which window is best
 
 _CONCERNS: Final = "scope = 'global' OR (scope = 'country' AND scope_value = country) OR (scope = 'device' AND scope_value = device)"
@@ -18,10 +19,11 @@ _CONCERNS: Final = "scope = 'global' OR (scope = 'country' AND scope_value = cou
 
 def source_of(time_window: str) -> str:
     """The name of a window as a source of recommendations: popular_15m, …, trending."""
-    return time_window if time_window == "trending" else f"popular_{time_window}"
+    return time_window if time_window in ("trending", FORECAST) else f"popular_{time_window}"
 
 
 SOURCES: Final = tuple(source_of(window) for window in TIME_WINDOWS)
+COUNTED: Final = tuple(source for source in SOURCES if source != FORECAST)  # what is most popular, without knowing more than counts
 SCOPES: Final = {"global": "popular", "country": "country", "device": "device"}  # whose list it is -> how its columns begin
 PLACES: Final = ("popular_country", "popular_device")
 BEST_RANK: Final = f"least({', '.join(f'{prefix}_rank' for prefix in SCOPES.values())})"
@@ -44,12 +46,20 @@ def create_popular(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut:
         CREATE OR REPLACE TEMP TABLE popular AS
         WITH places AS (SELECT DISTINCT c, country, device FROM person),
         listed AS (
-            SELECT time_window, scope, scope_value, rank, i FROM {inputs.relation("feat_popular_items")} JOIN item USING (item_id)
-            WHERE feature_date = {cut.date} AND is_listable
+            SELECT time_window, scope, scope_value, rank, i FROM ({_windows(inputs, cut)}) JOIN item USING (item_id) WHERE is_listable
         ),
         ranked AS (SELECT c, i, {ranks} FROM places JOIN listed ON {_CONCERNS} GROUP BY c, i)
         SELECT *, {best}, coalesce({BEST_RANK} <= {per_window}, false) AS is_proposed FROM ranked ORDER BY c, i
     """)
+
+
+def _windows(inputs: Inputs, cut: Cut) -> str:
+    """SQL of the lists of all windows and scopes as of the cut: time_window, scope, scope_value, rank, item_id, score."""
+    columns = "time_window, scope, scope_value, rank, item_id, score"
+    return f"""
+        SELECT {columns} FROM {inputs.relation("feat_popular_items")} WHERE feature_date = {cut.date}
+        UNION ALL SELECT '{FORECAST}', 'global', '', rank, item_id, score FROM {inputs.relation(FORECASTS)} WHERE feature_date = {cut.date}
+    """
 
 
 def windows(events: str, cut: Cut, *, trend_smoothing: int, length: int) -> str:
@@ -106,9 +116,8 @@ def create_scope_lists(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, 
         CREATE OR REPLACE TEMP TABLE scope_list AS
         WITH listed AS (
             SELECT scope, scope_value, i, score, rank, list_position({order}, time_window) AS turn,
-                if(time_window = 'trending', 'trending', 'popular_' || time_window) AS source
-            FROM {inputs.relation("feat_popular_items")} JOIN item USING (item_id)
-            WHERE feature_date = {cut.date} AND is_listable AND list_contains({order}, time_window)
+                if(time_window IN ('trending', '{FORECAST}'), time_window, 'popular_' || time_window) AS source
+            FROM ({_windows(inputs, cut)}) JOIN item USING (item_id) WHERE is_listable AND list_contains({order}, time_window)
         ), firsts AS (SELECT * FROM listed QUALIFY row_number() OVER (PARTITION BY scope, scope_value, i ORDER BY turn) = 1)
         SELECT scope, scope_value, row_number() OVER (PARTITION BY scope, scope_value ORDER BY turn, rank, i) AS place, i, score, source
         FROM firsts ORDER BY scope, scope_value, place
@@ -175,8 +184,7 @@ def baseline(inputs: Inputs, cut: Cut, window: str, *, length: int) -> str:
     """SQL of (p, i, rank): the first `length` items of the global list of `window` for everybody, without what the rules exclude for them."""
     return f"""
         WITH listed AS (
-            SELECT i, rank AS place FROM {inputs.relation("feat_popular_items")} JOIN item USING (item_id)
-            WHERE feature_date = {cut.date} AND scope = 'global' AND time_window = '{window}' AND is_listable
+            SELECT i, rank AS place FROM ({_windows(inputs, cut)}) JOIN item USING (item_id) WHERE scope = 'global' AND time_window = '{window}' AND is_listable
         )
         SELECT p, i, row_number() OVER (PARTITION BY p ORDER BY place, i) AS rank
         FROM (SELECT p FROM person) CROSS JOIN listed ANTI JOIN excluded USING (p, i) QUALIFY rank <= {length}

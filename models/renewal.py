@@ -1,6 +1,6 @@
 """A night's marts as of an hour of the day after it: what the models read, made again from the lake's events up to the end of that hour.
 
-Renewed are the catalogue, consent, interactions, popular and trending lists, the activity of active persons, and what is like the newest items. Everything
+Renewed are the catalogue, consent, interactions, popular, trending and forecast lists, the activity of active persons, and what is like the newest items. Everything
 slower (segments, tastes, RFM, sessions, the candidates that Spark makes) is the night's, seen from the hour's day. dbt makes the same features of
 whole days; at the end of a day both give the same rows (tests/integration/test_renewal.py holds it).
 """
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from dawnlist.columns import CONSENTS, EVENTS, ITEMS, PERSONALISATION, PERSONS
 from dawnlist.duck import literal, scan
 from models import popular
-from models.inputs import COLUMNS, Cut, Inputs
+from models.forecast import create_forecast
+from models.inputs import COLUMNS, FORECASTS, Cut, Inputs
 from models.recommenders.neighbours import CoVisitation
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Raw:
         return scan(self.files[table], dict({"events": EVENTS, "items": ITEMS, "consents": CONSENTS, "persons": PERSONS}[table]))
 
 
-def renew(connection: "duckdb.DuckDBPyConnection", night: Inputs, raw: Raw, night_cut: Cut, cut: Cut, *, active_hours: int) -> Inputs:
+def renew(connection: "duckdb.DuckDBPyConnection", night: Inputs, raw: Raw, night_cut: Cut, cut: Cut, *, active_hours: int, seed: int) -> Inputs:
     """The inputs as of `cut.until`. Leaves the table `active` (person_id): who has consent and had an event in the last `active_hours`.
 
     `night`: the inputs of the night of `night_cut`, with its candidates, and the files of similar_items. Nothing at or after `cut.until` is read.
@@ -60,11 +61,12 @@ def renew(connection: "duckdb.DuckDBPyConnection", night: Inputs, raw: Raw, nigh
     _activity(connection, night, night_cut, cut)
     _popular(connection, raw, cut)
     _similar(connection, night, night_cut)
+    create_forecast(connection, "renewed_fct_interactions", cut, seed=seed, table=f"renewed_{FORECASTS}")
     dated = {
         table: f"(SELECT * REPLACE ({cut.date} AS feature_date) FROM {night.relation(table)} WHERE feature_date = {night_cut.date})"
         for table in ("feat_user_rfm", "feat_user_labels")
     }
-    made = ("dim_users", "dim_items", "fct_interactions", "feat_user_activity", "feat_popular_items", "candidates_item_to_item")
+    made = ("dim_users", "dim_items", "fct_interactions", "feat_user_activity", "feat_popular_items", "candidates_item_to_item", FORECASTS)
     return Inputs(night.files, {**night.renewed, **dated, **{table: f"renewed_{table}" for table in made}})
 
 

@@ -113,7 +113,7 @@ def learn(connection: "duckdb.DuckDBPyConnection", training: Past, stopping: Pas
     booster = ranker.train(taught.rows, later.rows, settings.ranker, **options) if enough else None
     learnt = _with_ranker(later, booster, threads) if booster else later.lists
     held_out = {name: later.quality(lists.hits) for name, lists in learnt.items()}
-    window = _best({name: taught.quality(taught.lists[name].hits) for name in popular.SOURCES}, popular.DEFAULT_WINDOW) if enough else popular.DEFAULT_WINDOW
+    window = _best({name: taught.quality(taught.lists[name].hits) for name in popular.COUNTED}, popular.DEFAULT_WINDOW) if enough else popular.DEFAULT_WINDOW
     trees = booster.best_iteration if booster else 0
     weights = taught.weights
     del taught

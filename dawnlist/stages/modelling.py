@@ -2,18 +2,20 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from dawnlist.duck import connect
 from dawnlist.errors import MissingInputError
 from dawnlist.lake import Lake, Snapshot
 from dawnlist.settings import Settings
 from dawnlist.sources import of_site
 from dawnlist.stages.base import DAY, Night
 from models import registry
-from models.inputs import CANDIDATES, MARTS, SEGMENTS, Cut, Inputs
+from models.forecast import create_forecast
+from models.inputs import CANDIDATES, FORECASTS, MARTS, SEGMENTS, Cut, Inputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,10 +46,27 @@ def model_of(settings: Settings, night: Night) -> registry.Model:
 
 
 def inputs_of(tables: Snapshot, as_of: date) -> Inputs:
-    """The marts, the segments if they were made, and the candidates of `as_of` as far as there are any. Raises MissingInputError where transform has not run."""
+    """The marts, the segments if they were made, and the candidates and the forecast of `as_of` as far as there are any. Raises MissingInputError where transform has not run."""
     files: dict[str, Sequence[Path]] = {mart: tables.require(mart, stage="transform") for mart in MARTS}
     files[SEGMENTS] = tables.files(SEGMENTS)
-    return Inputs(files | {table: tables.files(table, since=as_of, until=as_of + DAY) for table in CANDIDATES})
+    return Inputs(files | {table: tables.files(table, since=as_of, until=as_of + DAY) for table in (*CANDIDATES, FORECASTS)})
+
+
+def make_forecasts(settings: Settings, tables: Lake, cuts: Iterable[Cut], *, run_id: str, marts: "Mapping[str, Sequence[Path]] | None" = None) -> int:
+    """Write what is expected to be popular after each cut into `tables`, in place of what they had for its date. Returns the rows. marts: as in `make_candidates`."""
+    snapshot = tables.snapshot()
+    inputs = Inputs(marts or {name: snapshot.require(name, stage="transform") for name in MARTS})
+    files = {file.partition: file for file in snapshot.data_files(FORECASTS)}
+    n_rows = 0
+    with connect(settings) as connection:
+        for cut in cuts:
+            files.pop(cut.as_of.isoformat(), None)
+            query = create_forecast(connection, inputs.relation("fct_interactions"), cut, seed=settings.seed)
+            if made := tables.write(connection, FORECASTS, query, partition=cut.as_of):
+                files[made.partition] = made
+                n_rows += made.rows
+    tables.commit({FORECASTS: files.values()}, run_id=run_id)
+    return n_rows
 
 
 def make_candidates(

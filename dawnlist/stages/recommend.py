@@ -15,10 +15,10 @@ from dawnlist.stages import gate, scoring
 from dawnlist.stages.base import DAY, Interval, Night, StageResult
 from dawnlist.stages.champion import ask, watch
 from dawnlist.stages.listing import POPULAR_ITEMS, prepare, write
-from dawnlist.stages.modelling import cut_of, inputs_of, make_candidates, model_of
+from dawnlist.stages.modelling import cut_of, inputs_of, make_candidates, make_forecasts, model_of
 from models import frame, lists, merchandising
 from models.carrying import CARRIED, create_carried, without_carried
-from models.inputs import Cut, Inputs, listed_persons
+from models.inputs import FORECASTS, Cut, Inputs, listed_persons
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,7 +43,8 @@ def run(settings: Settings, interval: Interval, *, run_id: str) -> StageResult:
     with connect(settings) as connection:
         n_carried = _carry(connection, settings, marts, cut, rules, model.version)
         wanted = listed_persons(connection, without_carried(marts)) if n_carried else None
-        counts = make_candidates(settings, night.tables, {cut: wanted or None}, run_id=run_id)
+        n_forecasts = make_forecasts(settings, night.tables, [cut], run_id=run_id)
+        counts = make_candidates(settings, night.tables, {cut: wanted or None}, run_id=run_id) | {FORECASTS: n_forecasts}
         before = night.tables.snapshot()
         inputs = without_carried(inputs_of(before, cut.as_of))
         listing = prepare(connection, settings, inputs, cut, rules, window=model.metadata["window"])

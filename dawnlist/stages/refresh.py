@@ -126,7 +126,9 @@ def inputs_until(connection: "duckdb.DuckDBPyConnection", settings: Settings, ni
     )
     made = inputs_of(tables, night_cut.as_of)
     similar = tables.files("similar_items", since=night_cut.as_of, until=night_cut.as_of + DAY)
-    return renewal.renew(connection, Inputs({**made.files, "similar_items": similar}), raw, night_cut, cut, active_hours=settings.refresh.active_hours)
+    return renewal.renew(
+        connection, Inputs({**made.files, "similar_items": similar}), raw, night_cut, cut, active_hours=settings.refresh.active_hours, seed=settings.seed
+    )
 
 
 def _learnt(connection: "duckdb.DuckDBPyConnection", settings: Settings, night: Night, inputs: Inputs, night_cut: Cut) -> Hourly:

@@ -14,10 +14,10 @@ from dawnlist.lake import Snapshot
 from dawnlist.settings import Settings
 from dawnlist.stages.base import DAY, Interval, Night, StageResult
 from dawnlist.stages.champion import decide, usable
-from dawnlist.stages.modelling import POINTER, cut_of, inputs_of, make_candidates, threads_of
+from dawnlist.stages.modelling import POINTER, cut_of, inputs_of, make_candidates, make_forecasts, threads_of
 from models import aliases, drift, frame, outcomes, promotion, ranker, registry
 from models.frame import FEATURES
-from models.inputs import MARTS, Cut, judged_persons, sampled_persons
+from models.inputs import FORECASTS, MARTS, Cut, judged_persons, sampled_persons
 from models.lists import Order
 from models.training import Outcome, Past, learn, parted
 
@@ -83,7 +83,8 @@ def _trained(settings: Settings, night: Night, result: StageResult, *, run_id: s
     with connect(settings) as connection:
         sample = sampled_persons(connection, inputs_of(tables, judging.as_of), judging, limit=settings.drift.sample_users)
     wanted = {training: persons[training], judging: sorted({*persons[judging], *sample})}
-    result.counts = make_candidates(settings, night.tables, wanted, run_id=run_id)
+    n_forecasts = make_forecasts(settings, night.tables, wanted, run_id=run_id)
+    result.counts = make_candidates(settings, night.tables, wanted, run_id=run_id) | {FORECASTS: n_forecasts}
     tables = night.tables.snapshot()
     before = aliases.read(settings.models_dir).incumbent_of(night.run_date)
     incumbent = usable(settings, before)

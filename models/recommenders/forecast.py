@@ -44,6 +44,10 @@ class Forecast:
     repeats: bool = False
     power: float = 1.5
 
+    def can_learn(self, events: Events) -> bool:
+        """Whether there is a moment with a horizon before it and one after it."""
+        return len(events) > 0 and float(events.ages.max()) >= 2 * self.horizon
+
     def fit(self, events: Events, *, seed: int) -> Everybody:
         """Learns from moments a STEPS-th of the horizon apart, the newest a horizon before the end. Where the past is too short for one, what was taken most."""
         plain = Popularity(None).fit(events, seed=seed)

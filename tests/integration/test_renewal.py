@@ -11,6 +11,7 @@ from dawnlist.stages import refresh, transform
 from dawnlist.stages.base import Interval, Night
 from dawnlist.stages.modelling import cut_of, hour_cut_of
 from models import renewal
+from models.forecast import create_forecast
 from tests.integration.test_transform import RUN_DATE, name_of, shop
 
 if TYPE_CHECKING:
@@ -56,6 +57,14 @@ def test_a_renewed_mart_is_dbts(renewed: "tuple[duckdb.DuckDBPyConnection, Setti
     expected = rows(connection, made, columns, f"feature_date = DATE '{RUN_DATE}'" if mart.startswith("feat_") else "true")
     assert len(expected) > 3
     assert rows(connection, f"renewed_{mart}", columns) == expected
+
+
+def test_a_renewed_forecast_is_that_of_the_night_after(renewed: "tuple[duckdb.DuckDBPyConnection, Settings]") -> None:
+    connection, settings = renewed
+    made = duck.scan(Night.load(settings, RUN_DATE).tables.snapshot().files("fct_interactions"), {})
+    create_forecast(connection, made, cut_of(settings, RUN_DATE, horizons_back=0), seed=settings.seed, table="expected")
+    expected = rows(connection, "expected", "feature_date, rank, item_id, score")
+    assert rows(connection, "renewed_forecast_items", "feature_date, rank, item_id, score") == expected
 
 
 def test_the_activity_of_who_is_active_is_dbts(renewed: "tuple[duckdb.DuckDBPyConnection, Settings]") -> None:

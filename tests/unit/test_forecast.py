@@ -1,8 +1,14 @@
 """Forecasts of what will be taken."""
 
+from dataclasses import replace
+from datetime import date
+
+import duckdb
 import numpy as np
 import pytest
 
+from models.forecast import create_forecast
+from models.inputs import Cut
 from models.recommenders.events import Events, Floats
 from models.recommenders.forecast import Forecast
 from models.recommenders.popularity import Popularity
@@ -59,3 +65,21 @@ def test_a_forecast_is_near_what_comes() -> None:
 def test_without_a_horizon_before_and_after_a_moment_what_was_taken_most_counts() -> None:
     events = _news(hours=30)
     assert np.array_equal(Forecast(1.0).fit(events, seed=1).item_scores, Popularity(None).fit(events, seed=1).item_scores)
+
+
+def test_a_cut_sees_what_is_before_it_and_gives_the_first_items_in_one_order() -> None:
+    """Four days of the same two items; the label window is a day, so that there are moments with a day before and after them. Item a is taken by ten a day, b by three."""
+    day = date(2026, 3, 10)
+    with duckdb.connect() as connection:
+        connection.execute("""
+            CREATE TABLE taken AS
+            SELECT format('{}-{}', item_id, p) AS person_id, item_id, TIMESTAMP '2026-03-07' + to_hours(24 * d + p) AS occurred_at
+            FROM (VALUES ('a', 10), ('b', 3)) AS i (item_id, n), range(10) AS r (p), range(4) AS s (d) WHERE p < n
+            UNION ALL SELECT 'later', 'c', TIMESTAMP '2026-03-11' FROM range(100)
+        """)
+        cut = Cut(day, horizon_days=1, exclude_seen=False, exclude_bought=False)
+        found = connection.execute(create_forecast(connection, "taken", cut, seed=1)).fetchall()
+        assert [(made_on, rank, item) for made_on, rank, item, _ in found] == [(day, 1, "a"), (day, 2, "b")]
+        assert connection.execute(create_forecast(connection, "(FROM taken ORDER BY hash(person_id))", cut, seed=1)).fetchall() == found
+        assert connection.execute(create_forecast(connection, "taken", replace(cut, horizon_days=30), seed=1)).fetchall() == []
+        assert connection.execute(create_forecast(connection, "(FROM taken LIMIT 0)", cut, seed=1)).fetchall() == []

@@ -155,6 +155,18 @@ def test_a_leader_goes_before_the_fusion(connection: duckdb.DuckDBPyConnection, 
     assert [found["carl", item] for item in ("coat", "hat", "shoe")] == [(1, popular_1d), (2, popular_1d), (3, popular_1d)]
 
 
+def test_what_is_expected_is_one_more_popular_list(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    expected = tmp_path / "forecast.parquet"
+    connection.execute(
+        f"COPY (SELECT * FROM (VALUES (DATE '{DAY}', 1::INTEGER, 'hat', 9.0::DOUBLE), (DATE '{NEXT}', 1, 'coat', 9.0)) AS f (feature_date, rank, item_id, score)) "
+        f"TO '{expected}' (FORMAT parquet)"
+    )
+    inputs = made(connection, tmp_path)
+    found = rows(connection, replace(inputs, files={**inputs.files, "forecast_items": [expected]}), columns="popular_forecast_rank, country_forecast_rank")
+    assert found["bert", "hat"] == (1, None)
+    assert {rank for (_, item), (rank, _) in found.items() if item != "hat"} == {None}
+
+
 def test_only_the_first_candidates_are_kept_and_a_range_has_only_its_persons(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     weights = dict.fromkeys(frame.SINGLE, 0.0) | {"popular_1d": 1.0}
     found = rows(connection, made(connection, tmp_path), weights=weights, keep=1, first=1, last=3)
