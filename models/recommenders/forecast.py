@@ -15,6 +15,7 @@ from models.recommenders.popularity import Everybody, Popularity
 WINDOWS: Final = (1 / 240, 1 / 96, 1 / 48, 1 / 24, 1 / 12, 1 / 8, 1 / 4, 1 / 2, 1.0, 3.0)  # horizons before a moment: of a day 6 minutes to three days
 STEPS: Final = 24  # moments in a horizon
 MOST_MOMENTS: Final = 5 * STEPS
+MOST_ROWS: Final = 1_500_000  # items times moments: of a larger catalogue fewer moments
 SMALLEST_AGE: Final = 0.005  # horizons
 TREES: Final = 400
 THREADS: Final = 2
@@ -95,9 +96,11 @@ class _Past:
         np.maximum.at(self.item_since, self.item, self.age)
 
     def moments(self) -> Floats:
-        """Ages of the moments to learn from, newest first: each has a horizon after it and one before it."""
+        """Ages of the moments to learn from, newest first: each has a horizon after it and one before it. As many as make MOST_ROWS, evenly apart."""
         oldest = float(self.age[-1]) - self.horizon if len(self.age) else 0.0
-        return np.arange(self.horizon, oldest + 1e-9, self.horizon / STEPS)[:MOST_MOMENTS]
+        ages = np.arange(self.horizon, oldest + 1e-9, self.horizon / STEPS)[:MOST_MOMENTS]
+        n_items = len(self.described(self.horizon)[0]) if len(ages) else 0
+        return ages[:: max(1, -(-len(ages) * n_items // MOST_ROWS))]
 
     def described(self, moment: float) -> tuple[Ints, Floats]:
         """The items that were taken in the longest window before the moment, and what was known of them: the logarithms of their shares of each window's events,

@@ -4,11 +4,13 @@ from dataclasses import replace
 from datetime import date
 
 import duckdb
+import lightgbm
 import numpy as np
 import pytest
 
 from models.forecast import create_forecast
 from models.inputs import Cut
+from models.recommenders import forecast
 from models.recommenders.events import Events, Floats
 from models.recommenders.forecast import Forecast
 from models.recommenders.popularity import Popularity
@@ -60,6 +62,17 @@ def test_a_forecast_is_near_what_comes() -> None:
     truth, scores = _to_come(events), Forecast(1.0).fit(events, seed=1).item_scores
     assert np.abs(scores - truth).mean() < 0.1 * truth.mean() + 1
     assert scores[truth > 40] == pytest.approx(truth[truth > 40], rel=0.25)
+
+
+def test_of_a_large_catalogue_fewer_moments_are_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt_from: list[int] = []
+    train = lightgbm.train
+    monkeypatch.setattr(lightgbm, "train", lambda parameters, data, *rest: learnt_from.append(len(data.get_label())) or train(parameters, data, *rest))
+    events = _news()
+    Forecast(1.0).fit(events, seed=1)
+    monkeypatch.setattr(forecast, "MOST_ROWS", learnt_from[0] // 4)
+    Forecast(1.0).fit(events, seed=1)
+    assert 0 < learnt_from[1] <= learnt_from[0] // 3
 
 
 def test_without_a_horizon_before_and_after_a_moment_what_was_taken_most_counts() -> None:
