@@ -19,7 +19,7 @@ POWER: Final = 1.2  # of the variance: the best on days of Globo.com's news befo
 
 
 def create_forecast(connection: "duckdb.DuckDBPyConnection", interactions: str, cut: Cut, *, seed: int, table: str = FORECASTS) -> str:
-    """Temp table `table`: feature_date, rank, item_id and score, the number of persons expected in the label window; the first LENGTH. Gives its query, in one order.
+    """Temp table `table`: feature_date, rank, item_id and score: how many persons are expected to come to it for the first time in the label window, or how often, where what is seen may be shown again; the first LENGTH. Gives its query, in one order.
 
     `interactions`: a relation of person_id, item_id and occurred_at; only what lies before the cut counts. Empty where the past holds no moment with a label window before and after it.
     """

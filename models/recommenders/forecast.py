@@ -36,7 +36,7 @@ PARAMETERS: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Forecast:
-    """The persons who will come to an item in the next `horizon` days, of those who are known; where items are not taken again, those for whom it is new.
+    """How many of the persons who are known will come to an item that is new to them in the next `horizon` days; with `repeats` how often they will come to it.
 
     `power`: of the variance, between 1 (Poisson) and 2 (gamma).
     """
