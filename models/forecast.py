@@ -32,7 +32,7 @@ def create_forecast(connection: "duckdb.DuckDBPyConnection", interactions: str, 
     learner = Forecast(cut.horizon_days, repeats=not cut.exclude_seen, power=POWER)
     scores = learner.fit(events, seed=seed).item_scores if learner.can_learn(events) else np.zeros(0, dtype=np.float32)
     best = np.argsort(-scores, kind="stable")[:LENGTH]
-    found = {"rank": np.arange(1, len(best) + 1, dtype=np.int32), "item_id": items[best], "score": np.round(scores[best].astype(np.float64), 6)}
+    found = {"rank": np.arange(1, len(best) + 1, dtype=np.int32), "item_id": items.take(pa.array(best)), "score": np.round(scores[best].astype(np.float64), 6)}
     connection.register("_forecast_found", pa.table(found, schema=SCHEMA))
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {cut.date} AS feature_date, * FROM _forecast_found")
     connection.unregister("_forecast_found")
@@ -40,13 +40,13 @@ def create_forecast(connection: "duckdb.DuckDBPyConnection", interactions: str, 
     return f"SELECT * FROM {table} ORDER BY feature_date, rank"
 
 
-def _events(connection: "duckdb.DuckDBPyConnection") -> "tuple[Events, np.ndarray[tuple[int], np.dtype[np.object_]]]":
+def _events(connection: "duckdb.DuckDBPyConnection") -> tuple[Events, pa.ChunkedArray]:
     """The past by numbers, in one order, and the items' ids by number."""
     rows: dict[str, Any] = connection.execute("""
         WITH persons AS (SELECT person_id, row_number() OVER (ORDER BY person_id) - 1 AS u FROM (SELECT DISTINCT person_id FROM _forecast_past)),
         items AS (SELECT item_id, row_number() OVER (ORDER BY item_id) - 1 AS i FROM (SELECT DISTINCT item_id FROM _forecast_past))
         SELECT u::INTEGER AS u, i::INTEGER AS i, age FROM _forecast_past JOIN persons USING (person_id) JOIN items USING (item_id) ORDER BY ALL
     """).fetchnumpy()
-    ids = np.array([item for (item,) in connection.execute("SELECT DISTINCT item_id FROM _forecast_past ORDER BY item_id").fetchall()], dtype=object)
+    ids = connection.sql("SELECT DISTINCT item_id FROM _forecast_past ORDER BY item_id").to_arrow_table().column("item_id")
     n_users = int(rows["u"].max()) + 1 if len(ids) else 0
     return Events(rows["u"], rows["i"], np.ones(len(rows["u"])), rows["age"], n_users, len(ids)), ids

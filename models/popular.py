@@ -116,7 +116,7 @@ def create_scope_lists(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, 
         CREATE OR REPLACE TEMP TABLE scope_list AS
         WITH listed AS (
             SELECT scope, scope_value, i, score, rank, list_position({order}, time_window) AS turn,
-                if(time_window IN ('trending', '{FORECAST}'), time_window, 'popular_' || time_window) AS source
+                if(time_window = 'trending', 'trending', 'popular_' || time_window) AS source
             FROM ({_windows(inputs, cut)}) JOIN item USING (item_id) WHERE is_listable AND list_contains({order}, time_window)
         ), firsts AS (SELECT * FROM listed QUALIFY row_number() OVER (PARTITION BY scope, scope_value, i ORDER BY turn) = 1)
         SELECT scope, scope_value, row_number() OVER (PARTITION BY scope, scope_value ORDER BY turn, rank, i) AS place, i, score, source

@@ -47,15 +47,18 @@ def model_of(settings: Settings, night: Night) -> registry.Model:
 
 def inputs_of(tables: Snapshot, as_of: date) -> Inputs:
     """The marts, the segments if they were made, and the candidates and the forecast of `as_of` as far as there are any. Raises MissingInputError where transform has not run."""
-    files: dict[str, Sequence[Path]] = {mart: tables.require(mart, stage="transform") for mart in MARTS}
-    files[SEGMENTS] = tables.files(SEGMENTS)
+    files = _marts_of(tables) | {SEGMENTS: tables.files(SEGMENTS)}
     return Inputs(files | {table: tables.files(table, since=as_of, until=as_of + DAY) for table in (*CANDIDATES, FORECASTS)})
+
+
+def _marts_of(tables: Snapshot) -> "dict[str, Sequence[Path]]":
+    return {mart: tables.require(mart, stage="transform") for mart in MARTS}
 
 
 def make_forecasts(settings: Settings, tables: Lake, cuts: Iterable[Cut], *, run_id: str, marts: "Mapping[str, Sequence[Path]] | None" = None) -> int:
     """Write what is expected to be popular after each cut into `tables`, in place of what they had for its date. Returns the rows. marts: as in `make_candidates`."""
     snapshot = tables.snapshot()
-    inputs = Inputs(marts or {name: snapshot.require(name, stage="transform") for name in MARTS})
+    inputs = Inputs(marts or _marts_of(snapshot))
     files = {file.partition: file for file in snapshot.data_files(FORECASTS)}
     n_rows = 0
     with connect(settings) as connection:
@@ -80,8 +83,7 @@ def make_candidates(
     from spark_jobs.session import session
 
     wanted = {cut: persons for cut, persons in cuts.items() if persons is None or persons}
-    snapshot = tables.snapshot()
-    marts = marts or {name: snapshot.require(name, stage="transform") for name in MARTS}
+    marts = marts or _marts_of(tables.snapshot())
     counts: dict[str, int] = {}
     if not wanted or not marts["fct_interactions"]:
         return counts

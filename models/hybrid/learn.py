@@ -90,8 +90,9 @@ def learn(events: Events, plan: Plan, progress: Progress = lambda what, share: N
     tuned = _tune(found, inner, plan, progress)
     values = {name: one.value for name, one in tuned.items()}
     recommenders = {name: one.recommender for name, one in tuned.items()}
-    windows = [name for name in values if name.startswith(POPULARITY)]
-    popular, common = (max(names, key=lambda name: values[name]) for names in (windows, [*windows, *({sources.FORECAST_NAME} & set(values))]))
+    popular, common = (
+        max((name for name in values if name.startswith(those)), key=lambda name: values[name]) for those in (POPULARITY, (POPULARITY, sources.FORECAST_NAME))
+    )
     progress("learning the order", 0.8)
     groups = _groups(tuned, inner, plan)
     figures = compare(groups, values, plan)

@@ -5,6 +5,7 @@ zero-inflated data", 2020) on boosted trees.
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -107,7 +108,7 @@ class _Past:
         how these change from window to window, of their age, and of all that was taken of them.
         """
         ends = np.searchsorted(self.age, moment + self.horizon * np.array([0.0, *WINDOWS, np.inf]))
-        counts = np.stack([np.bincount(self.item[ends[0] : end], minlength=self.events.n_items) for end in ends[1:]])
+        counts = np.cumsum([np.bincount(self.item[start:end], minlength=self.events.n_items) for start, end in pairwise(ends)], axis=0)
         items = np.flatnonzero(counts[-2])
         shares = np.log1p(counts[:-1, items]) - np.log1p(counts[:-1].sum(axis=1, keepdims=True))
         age = np.log((self.item_since[items] - moment) / self.horizon + SMALLEST_AGE)
