@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from dawnlist import data_docs
 from dawnlist.errors import MissingInputError
-from dawnlist.report.document import Bar, Cell, Days, Flag, Line, State, Table
+from dawnlist.report.document import Bar, Bars, Cell, Days, Flag, Lines, State, Table
 from dawnlist.report.known import Known
 from dawnlist.verdicts import SEVERITIES
 
@@ -32,8 +32,8 @@ KPIS: Final = {
 }
 
 
-def events_by_day(known: Known) -> Days:
-    """Events of the lake in each of the last DAYS days; 0 for a day without any."""
+def counts_by_day(known: Known) -> list[tuple[date, int]]:
+    """Events of the lake in each of the last DAYS days, oldest first; 0 for a day without any. Raises MissingInputError where the lake has none at all."""
     first = known.run_date - timedelta(days=DAYS - 1)
     found = {date.fromisoformat(file.partition): 0 for file in known.lake.data_files("events") if file.partition}
     if not found:
@@ -42,7 +42,13 @@ def events_by_day(known: Known) -> Days:
         found[date.fromisoformat(file.partition)] += file.rows
     begin = max(first, min(found))
     days = [begin + timedelta(days=n) for n in range((known.run_date - begin).days + 1)]
-    return Days("Events by day", "events", [(day, found.get(day, 0)) for day in days])
+    return [(day, found.get(day, 0)) for day in days]
+
+
+def events_by_day(known: Known) -> Table:
+    """How many events each day has."""
+    days = counts_by_day(known)
+    return Table("Events by day", ("day", "events"), [(str(day), n) for day, n in days], charts=[Days("events", days)], folded=True)
 
 
 def _files(known: Known) -> str:
@@ -67,12 +73,8 @@ def quarantine(known: Known) -> Table:
     """)
     if not rows:
         raise MissingInputError("None did.")
-    most = rows[0][-1]
-    return Table(
-        "Why records went to quarantine",
-        ("source", "input", "field", "reason", "records"),
-        [(*row[:4], Bar(f"{row[4]:,}", row[4] / most, "warned")) for row in rows],
-    )
+    bars = [Bar(field or reason, n, f"{n:,}", "warned") for _, _, field, reason, n in rows]
+    return Table("Why records went to quarantine", ("source", "input", "field", "reason", "records"), rows, charts=[Bars(bars)])
 
 
 def figures(known: Known) -> Table:
@@ -83,16 +85,23 @@ def figures(known: Known) -> Table:
         f"SELECT source, list(event_date ORDER BY event_date), {columns} FROM {kpis} "
         f"WHERE event_date BETWEEN {known.day} - {DAYS - 1} AND {known.day} GROUP BY source ORDER BY source"
     )
-    rows: list[tuple[Cell, ...]] = []
+    if not found:
+        raise MissingInputError(f"There was no event in the {DAYS} days up to {known.run_date}.")
+    first = min(days[0] for _, days, *_ in found)
+    axis = [first + timedelta(days=n) for n in range((known.run_date - first).days + 1)]
+    rows, lines = list[tuple[Cell, ...]](), list[tuple[str, list[float | None]]]()
     for source, days, *lists in found:
         for (label, form), values in zip(KPIS.values(), lists, strict=True):
-            today = values[-1] if days[-1] == known.run_date else None
-            before = [value for day, value in zip(days, values, strict=True) if value is not None and day < known.run_date]
-            usual = median(before) if before else None
-            rows.append((source, label, *("" if value is None else format(value, form) for value in (today, usual)), Line(tuple(values))))
-    if not rows:
-        raise MissingInputError(f"There was no event in the {DAYS} days up to {known.run_date}.")
-    return Table("The day's figures", ("source", "figure", "the day", "median before", f"last {DAYS} days"), rows)
+            of_day = dict(zip(days, values, strict=True))
+            before = [value for day, value in of_day.items() if value is not None and day < known.run_date]
+            shown = (of_day.get(known.run_date), median(before) if before else None)
+            rows.append((source, label, *("" if value is None else format(value, form) for value in shown)))
+            lines.append((_named(source, label, len(found)), [of_day.get(day) for day in axis]))
+    return Table("The day's figures", ("source", "figure", "the day", "median before"), rows, charts=[Lines(axis, lines)])
+
+
+def _named(source: str, label: str, n_sources: int) -> str:
+    return label if n_sources == 1 else f"{source}: {label}"
 
 
 def _group(suite: str) -> str:
@@ -148,9 +157,7 @@ def scores(known: Known) -> Table:
     """)
     if not rows:
         raise MissingInputError("No source was scored for this night.")
-    return Table(
-        "Scores of the sources",
-        ("source", "dimension", "score", "made of"),
-        [(source, dimension, "" if score is None else Bar(f"{score:.3f}", score), detail or "") for source, dimension, score, detail in rows],
-        "0 to 1; docs/data-quality.md",
-    )
+    n_sources = len({source for source, *_ in rows})
+    bars = [Bar(_named(source, dimension, n_sources), score, f"{score:.3f}") for source, dimension, score, _ in rows if score is not None]
+    shown = [(source, dimension, "" if score is None else f"{score:.3f}", detail or "") for source, dimension, score, detail in rows]
+    return Table("Scores of the sources", ("source", "dimension", "score", "made of"), shown, "0 to 1; docs/data-quality.md", [Bars(bars)])

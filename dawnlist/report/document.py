@@ -1,50 +1,67 @@
-"""What a report is made of. A chart is a table whose cells draw, so that whoever cannot see it reads the same figures."""
+"""What a report is made of. A chart stands beside the table whose figures it draws, so that whoever cannot see it reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Final, Literal
 
 State = Literal["good", "warned", "bad", "none"]
+SIGNS: Final[dict[State, str]] = {"good": "✓", "warned": "!", "bad": "✕", "none": ""}  # beside the colour, for whoever cannot tell it
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A text with a bar beside it: `share` of the full width, 0 to 1."""
+    """A bar from 0 to `value`, with `text` at its end; `usual` is marked across it."""
 
+    label: str
+    value: float
     text: str
-    share: float
     state: State = "none"
+    usual: float | None = None
 
 
 @dataclass(frozen=True)
-class Range:
-    """An interval and its middle, drawn on a scale from `start` to `end` that every row of the table shares; 0 is marked."""
+class Bars:
+    """Bars from left to right, from above in their order. `limits` are lines across all of them; bars beyond twice the largest limit end there."""
 
-    low: float
-    middle: float
-    high: float
-    start: float
-    end: float
-
-    @property
-    def text(self) -> str:
-        return f"{self.middle:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
+    bars: Sequence[Bar]
+    limits: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
-class Heat:
-    """A text on a ground as strong as `share`, 0 to 1."""
+class Days:
+    """One column a day, oldest first, with `unit`; the last day is that of the night."""
 
-    text: str
-    share: float
+    unit: str
+    days: Sequence[tuple[date, int]]
 
 
 @dataclass(frozen=True)
-class Line:
-    """Values over the nights, oldest first, as a line; None where a night has none."""
+class Intervals:
+    """Intervals of `measure` and their middles on one scale, on which 0 is marked: (label, low, middle, high)."""
 
-    values: tuple[float | None, ...]
+    measure: str
+    intervals: Sequence[tuple[str, float, float, float]]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Numbers on grounds as strong as they are large, 0 to the largest: (row, column) -> number. Whatever is not there stays empty."""
+
+    rows: Sequence[str]
+    columns: Sequence[str]
+    cells: Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A line for each label over the same days, oldest first, each on a scale of its own; None where a day has no value."""
+
+    days: Sequence[date]
+    lines: Sequence[tuple[str, Sequence[float | None]]]
+
+
+Chart = Bars | Days | Intervals | Grid | Lines
 
 
 @dataclass(frozen=True)
@@ -63,26 +80,22 @@ class Link:
     href: str
 
 
-Cell = str | int | float | None | Bar | Range | Heat | Line | Flag | Link
+Cell = str | int | float | None | Flag | Link
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells below their columns. Whole numbers are shown with separators, others with four digits, None as nothing; `note` explains."""
+    """Rows of cells below their columns. Whole numbers are shown with separators, others with four digits, None as nothing; `note` explains.
+
+    Where `charts` say it all, the table is `folded`.
+    """
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
-
-
-@dataclass(frozen=True)
-class Days:
-    """One column a day, oldest first, with `unit`; the last day is that of the night."""
-
-    caption: str
-    unit: str
-    days: Sequence[tuple[date, int]]
+    charts: Sequence[Chart] = ()
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +106,7 @@ class Absent:
     why: str
 
 
-Part = Table | Days | Absent
+Part = Table | Absent
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from dawnlist.errors import MissingInputError
-from dawnlist.report.document import Bar, Table
+from dawnlist.report.document import Bar, Bars, Table
 from dawnlist.report.known import Known
 
 PLACES: Final = 10
@@ -31,11 +31,11 @@ def figures(known: Known) -> Table:
     if not n_lists:
         raise MissingInputError("There are no lists.")
     shown = [
-        ("lists", Bar(f"{n_lists:,}", 1.0), "one for every person"),
-        ("different lists", Bar(f"{n_different:,}", n_different / n_lists), "people without a history share a list of their country or device"),
-        ("items shown", Bar(f"{n_shown:,} of {n_eligible:,}", min(1.0, n_shown / max(1, n_eligible))), "of those that may be shown"),
-        ("places of the top tenth of items", Bar(f"{top_share:.1%}", float(top_share)), "10% where all items are shown alike"),
-        ("pairs of two categories", "no categories" if diversity is None else Bar(f"{diversity:.1%}", diversity), "within a list, on average"),
+        ("lists", f"{n_lists:,}", "one for every person"),
+        ("different lists", f"{n_different:,} ({n_different / n_lists:.1%})", "people without a history share a list of their country or device"),
+        ("items shown", f"{n_shown:,} of {n_eligible:,}", "of those that may be shown"),
+        ("places of the top tenth of items", f"{top_share:.1%}", "10% where all items are shown alike"),
+        ("pairs of two categories", "no categories" if diversity is None else f"{diversity:.1%}", "within a list, on average"),
     ]
     return Table("What the lists are like", ("figure", "value", "what it is"), shown, f"Of the first {PLACES} places.")
 
@@ -46,9 +46,10 @@ def proposers(known: Known) -> Table:
     total = sum(n for _, n in rows)
     return Table(
         "Who proposed the items",
-        ("source", "places"),
-        [(source, Bar(f"{n:,} ({n / total:.1%})", n / total)) for source, n in rows],
+        ("source", "places", "share"),
+        [(source, n, f"{n / total:.1%}") for source, n in rows],
         f"Of the first {PLACES} places.",
+        [Bars([Bar(source, n, f"{n / total:.1%}") for source, n in rows])],
     )
 
 
@@ -61,9 +62,10 @@ def most_listed(known: Known) -> Table:
     """)
     return Table(
         "Items on most lists",
-        ("item", "title", "lists"),
-        [(item, title, Bar(f"{n:,} ({share:.1%})", share)) for item, title, n, share in rows],
+        ("item", "title", "lists", "share"),
+        [(item, title, n, f"{share:.1%}") for item, title, n, share in rows],
         f"Among the first {PLACES} places.",
+        [Bars([Bar(title, n, f"{share:.1%}") for _, title, n, share in rows])],
     )
 
 
@@ -84,7 +86,7 @@ def changes(known: Known) -> Table:
         ("people with a list in both nights", f"{both:,}"),
         ("people with their first list", f"{new:,}"),
         ("people without a list now", f"{gone:,}"),
-        ("items of a list that were on it before", "" if share is None else Bar(f"{share:.1%}", share)),
-        ("people with the same items as before", Bar(f"{same:,}", same / max(1, both))),
+        ("items of a list that were on it before", "" if share is None else f"{share:.1%}"),
+        ("people with the same items as before", f"{same:,} ({same / max(1, both):.1%})"),
     ]
     return Table("What changed since the night before", ("figure", "value"), shown, f"Beside the night of {before}, first {PLACES} places.")

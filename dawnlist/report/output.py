@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from dawnlist.errors import MissingInputError
 from dawnlist.export import shelf
 from dawnlist.export.contract import read_manifest
-from dawnlist.report.document import Bar, Cell, Line, Link, Table
+from dawnlist.report.document import Bar, Bars, Cell, Lines, Link, Table
 from dawnlist.report.known import LOADING, NIGHTS, Known
 from dawnlist.serving import open_store
 
@@ -80,16 +80,22 @@ def timings(known: Known) -> Table:
     total, _ = total_seconds(known)
     seconds = _seconds(tonight)
     earlier = [_seconds(stages) for day, stages in known.nights.items() if day < known.run_date]
-    longest = max(seconds.values()) or 1.0
-    rows: list[tuple[Cell, ...]] = []
+    rows, bars, lines = list[tuple[Cell, ...]](), list[Bar](), list[tuple[str, list[float | None]]]()
     for name, took in seconds.items():
         before = [stages.get(name) for stages in earlier]
         usual = _median([value for value in before if value is not None])
-        line: Cell = "" if usual is None else Line((*before, took))
-        shown = "" if usual is None else f"{usual:.1f}"
-        rows.append((name, Bar(f"{took:.1f}", took / longest), shown, line, int(tonight[name]["rows_in"]), int(tonight[name]["rows_out"])))
+        rows.append((name, f"{took:.1f}", "" if usual is None else f"{usual:.1f}", int(tonight[name]["rows_in"]), int(tonight[name]["rows_out"])))
+        bars.append(Bar(name, took, f"{took:.1f}", usual=usual))
+        lines.append((name, [*before, took]))
     note = f"{total:,.0f} seconds without the loading, beside up to {NIGHTS} nights before ({len(earlier)} are recorded)."
-    return Table("Seconds by stage", ("stage", "seconds", "median before", "nights", "rows in", "rows out"), rows, note)
+    nights = [day for day in known.nights if day < known.run_date]
+    return Table(
+        "Seconds by stage",
+        ("stage", "seconds", "median before", "rows in", "rows out"),
+        rows,
+        f"{note} A mark across a bar is the median before." if earlier else note,
+        [Bars(bars), *([Lines([*nights, known.run_date], lines)] if earlier else [])],
+    )
 
 
 def _seconds(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:

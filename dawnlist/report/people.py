@@ -4,7 +4,7 @@ from typing import Final
 
 from dawnlist import triggers
 from dawnlist.errors import MissingInputError
-from dawnlist.report.document import Bar, Cell, Flag, Heat, Table
+from dawnlist.report.document import Bar, Bars, Cell, Flag, Grid, Table
 from dawnlist.report.known import Known
 
 SCORES: Final = (5, 4, 3, 2, 1)
@@ -20,7 +20,7 @@ def people(known: Known) -> Table:
             count(*) FILTER (last_seen_at >= {known.day} AND last_seen_at < {known.day} + 1)
         FROM {known.of_night("dim_users")} GROUP BY source ORDER BY source
     """)
-    shown = [(source, n, named, Bar(f"{granted:,}", granted / n), new, there) for source, n, named, granted, new, there in rows]
+    shown = [(source, n, named, f"{granted:,} ({granted / n:.0%})", new, there) for source, n, named, granted, new, there in rows]
     return Table("People", ("source", "people", "known", "consent to personalisation", "new on the day", "there on the day"), shown)
 
 
@@ -34,13 +34,14 @@ def rfm_grid(known: Known) -> Table:
     }
     if not found:
         raise MissingInputError("Nobody has bought anything yet.")
-    most = max(n for n, _ in found.values())
     rows: list[list[Cell]] = []
     for recency in SCORES:
         cells = [found.get((recency, frequency)) for frequency in reversed(SCORES)]
-        rows.append([f"R{recency}", *(Heat("", 0.0) if cell is None else Heat(f"{cell[0]:,} · {cell[1]:,.0f}", cell[0] / most) for cell in cells)])
-    columns = ("recency", *(f"F{frequency}" for frequency in reversed(SCORES)))
-    return Table("Recency and frequency of buyers", columns, rows, "Buyers · what they spent on average. Score 5 is best: bought last, bought most often.")
+        rows.append([f"R{recency}", *("" if cell is None else f"{cell[0]:,} · {cell[1]:,.0f}" for cell in cells)])
+    columns = [f"F{frequency}" for frequency in reversed(SCORES)]
+    grid = Grid([f"R{recency}" for recency in SCORES], columns, {(f"R{recency}", f"F{frequency}"): n for (recency, frequency), (n, _) in found.items()})
+    note = "Drawn: buyers. In the table: buyers · what they spent on average. Score 5 is best: bought last, bought most often."
+    return Table("Recency and frequency of buyers", ("recency", *columns), rows, note, [grid], folded=True)
 
 
 def _then(known: Known) -> tuple[str, str]:
@@ -61,14 +62,12 @@ def segments(known: Known) -> Table:
     """)
     if not rows:
         raise MissingInputError("Nobody has a segment: nobody consents to personalisation.")
-    most = {kind: max(row[2] for row in rows if row[0] == kind) or 1 for kind in {row[0] for row in rows}}
     is_first = not any(row[3] for row in rows)
-    shown = [
-        (KINDS.get(kind, kind), label.replace("_", " "), Bar(f"{n:,}", n / most[kind]), *(() if is_first else (n_before, f"{n - n_before:+,}")))
-        for kind, label, n, n_before in rows
-    ]
+    shown = [(KINDS.get(kind, kind), label.replace("_", " "), n, *(() if is_first else (n_before, f"{n - n_before:+,}"))) for kind, label, n, n_before in rows]
     columns = ("kind", "segment", "people", *(() if is_first else ("night before", "change")))
-    return Table("Segments", columns, shown, "This is the first night." if is_first else "")
+    bars = [Bar(label.replace("_", " "), n, f"{n:,}", usual=None if is_first else n_before) for kind, label, n, n_before in rows if kind == "cluster"]
+    note = "This is the first night." if is_first else "Drawn: the clusters, with a mark at the number of the night before."
+    return Table("Segments", columns, shown, note, [Bars(bars)] if bars else [])
 
 
 def firings(known: Known) -> Table:
@@ -108,8 +107,12 @@ def flow(known: Known) -> Table:
     if sources in ([], [NOBODY]):
         raise MissingInputError("There is no earlier night to compare with.")
     targets = sorted({is_now for _, is_now in flows}, key=lambda name: (name == NOBODY, name))
-    most = max(flows.values())
-    shown = [
-        [was, *(Heat(f"{flows[was, is_now]:,}" if (was, is_now) in flows else "", flows.get((was, is_now), 0) / most) for is_now in targets)] for was in sources
-    ]
-    return Table("From segment to segment", ("from the night before", *(f"to {name}" for name in targets)), shown, f"'{NOBODY}': nobody yet, or no longer.")
+    shown = [[was, *(flows.get((was, is_now), "") for is_now in targets)] for was in sources]
+    return Table(
+        "From segment to segment",
+        ("from the night before", *(f"to {name}" for name in targets)),
+        shown,
+        f"Rows: the night before; columns: now. '{NOBODY}': nobody yet, or no longer.",
+        [Grid(sources, targets, flows)],
+        folded=True,
+    )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from dawnlist.errors import MissingInputError
-from dawnlist.report.document import Bar, Flag, Range, State, Table
+from dawnlist.report.document import Bar, Bars, Flag, Intervals, State, Table
 from dawnlist.report.known import Known
 from models import aliases, registry
 
@@ -48,13 +48,14 @@ def recommenders(known: Known) -> Table:
     if not found:
         raise MissingInputError("There was nobody to judge the lists by.")
     popular = metrics.get("most_popular", {}).get("name")
-    most = max(figures[METRIC] for figures in found.values()) or 1.0
-    rows = []
+    rows, bars = [], []
     for name, figures in sorted(found.items(), key=lambda pair: (-pair[1][METRIC], pair[0])):
         label = f"{name} (served)" if name == served else f"{name} (most popular)" if name == popular else name
         state: State = "good" if name == served else "none"
-        rows.append((label, Bar(f"{figures[METRIC]:.4f}", figures[METRIC] / most, state), *(f"{figures[metric]:.4f}" for metric in METRICS[1:])))
-    return Table("Lists on the held-out days", ("recommender", *METRICS), rows, f"{metrics.get('n_users', 0):,} people were judged by.")
+        rows.append((label, *(f"{figures[metric]:.4f}" for metric in METRICS)))
+        bars.append(Bar(label, figures[METRIC], f"{figures[METRIC]:.4f}", state))
+    note = f"{metrics.get('n_users', 0):,} people were judged by. Drawn: {METRIC}."
+    return Table("Lists on the held-out days", ("recommender", *METRICS), rows, note, [Bars(bars)])
 
 
 def figures(known: Known) -> tuple[float, float | None]:
@@ -74,15 +75,14 @@ def differences(known: Known) -> Table:
     shown = {name: interval for name, interval in found.items() if interval}
     if not shown:
         raise MissingInputError("There was nobody to judge the lists by.")
-    edges = [0.0, *(edge for interval in shown.values() for edge in (interval[0], interval[2]))]
-    start, end = min(edges), max(edges)
-    rows = [(name, Range(low, middle, high, start, end)) for name, (low, middle, high) in shown.items()]
-    note = "nDCG@10, paired 95% bootstrap intervals. The mark is 0: right of it the first is better."
+    rows = [(name, f"{middle:+.4f}", f"{low:+.4f} to {high:+.4f}") for name, (low, middle, high) in shown.items()]
+    note = "nDCG@10, paired 95% bootstrap intervals. Right of 0 the first is better."
     return Table(
         "Differences with their intervals",
-        ("difference", METRIC),
+        ("difference", METRIC, "interval"),
         rows,
         note if found["challenger less champion"] else f"{note} There was no champion to compare with.",
+        [Intervals(METRIC, [(name, low, middle, high) for name, (low, middle, high) in shown.items()])],
     )
 
 
@@ -120,12 +120,12 @@ def drift(known: Known) -> Table:
     if not moved and lost is None:
         raise MissingInputError("The model that served has no reference to compare with.")
     rule = known.settings.drift
-    most = max([rule.psi_train, *(value for _, value in moved)])
 
     def state(value: float) -> State:
         return "bad" if value >= rule.psi_train else "warned" if value >= rule.psi_notice else "good"
 
-    rows = [(name, Bar(f"{value:.3f}", value / most, state(value))) for name, value in moved]
+    rows = [(name, Flag(f"{value:.3f}", state(value))) for name, value in moved]
+    charts = [Bars([Bar(name, value, f"{value:.3f}", state(value)) for name, value in moved], (rule.psi_notice, rule.psi_train))] if moved else []
     said = "not known yet" if lost is None else "none" if lost <= 0 else f"{lost:.0%} at least"
     note = f"Population stability index beyond chance; noted from {rule.psi_notice:g}, trained for from {rule.psi_train:g}. Loss against the held-out figure: {said}."
-    return Table("Drift", ("feature or score", "PSI"), rows, f"{note} The next night trains: {asks}." if asks else note)
+    return Table("Drift", ("feature or score", "PSI"), rows, f"{note} The next night trains: {asks}." if asks else note, charts)

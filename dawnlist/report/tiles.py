@@ -21,7 +21,7 @@ def tiles(known: Known) -> list[Tile]:
 
 
 def _events(known: Known) -> Tile:
-    days = arrivals.events_by_day(known).days
+    days = arrivals.counts_by_day(known)
     before = f"the day before: {days[-2][1]:,}" if len(days) > 1 else ""
     return Tile("events of the day", f"{days[-1][1]:,}", before, "none" if days[-1][1] else "warned")
 

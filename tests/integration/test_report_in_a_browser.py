@@ -35,20 +35,37 @@ QUIET = (
 SECONDS = 60
 PHONE, DESK = 390, 1280
 LEAST_CONTRAST = 4.5  # of text against its ground: WCAG 2.2, 1.4.3
+LEAST_LETTERS = 10  # pixels: what can still be read on a phone
+# The size of the smallest letters of a chart as they are shown, and the charts that leave the page.
+LETTERS = """
+Math.min(...[...document.querySelectorAll('svg text')].map(one => { const {a, b} = one.getScreenCTM(); return parseFloat(getComputedStyle(one).fontSize) * Math.hypot(a, b); }))
+"""
+OUTSIDE = (
+    "[...document.querySelectorAll('svg text')].filter(one => { const at = one.getBoundingClientRect(); return at.left < 0 || at.right > innerWidth; }).length"
+)
 
-# Every text whose contrast against what is behind it is below the limit; colours are mixed on a canvas, so that any notation is understood.
+# Every text, also those of charts, whose contrast against what is behind it is below the limit; colours are mixed on a canvas, so that any notation is understood.
 CONTRASTS = """
 (() => {
   const canvas = new OffscreenCanvas(1, 1), pen = canvas.getContext('2d', {willReadFrequently: true});
-  const pixel = colours => { pen.clearRect(0, 0, 1, 1); for (const one of colours) { pen.fillStyle = one; pen.fillRect(0, 0, 1, 1); } return pen.getImageData(0, 0, 1, 1).data; };
+  const pixel = layers => {
+    pen.clearRect(0, 0, 1, 1);
+    for (const [colour, alpha] of layers) { pen.globalAlpha = alpha; pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1); }
+    return pen.getImageData(0, 0, 1, 1).data;
+  };
   const light = ([r, g, b]) => { const part = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b); };
+  const marks = (chart, text) => {
+    const box = text.getBoundingClientRect(), x = box.left + box.width / 2, y = box.top + box.height / 2;
+    const under = [...chart.querySelectorAll('path, rect')].filter(mark => { const at = mark.getBoundingClientRect(); return at.left < x && x < at.right && at.top < y && y < at.bottom; });
+    return under.map(mark => getComputedStyle(mark)).filter(style => style.fill !== 'none').map(style => [style.fill, style.fillOpacity * style.opacity]);
+  };
   const found = [];
   for (const element of document.body.querySelectorAll('*')) {
     const own = [...element.childNodes].filter(node => node.nodeType === 3 && node.textContent.trim());
-    if (!own.length || element.closest('svg') || !element.getClientRects().length) continue;
-    const grounds = [];
-    for (let up = element; up; up = up.parentElement) grounds.unshift(getComputedStyle(up).backgroundColor);
-    const behind = light(pixel(grounds)), text = light(pixel([...grounds, getComputedStyle(element).color]));
+    if (!own.length || !element.getClientRects().length) continue;
+    const chart = element.closest('svg'), layers = chart ? marks(chart, element) : [];
+    for (let up = element; up; up = up.parentElement) layers.unshift([getComputedStyle(up).backgroundColor, 1]);
+    const style = getComputedStyle(element), behind = light(pixel(layers)), text = light(pixel([...layers, [chart ? style.fill : style.color, 1]]));
     const ratio = (Math.max(behind, text) + 0.05) / (Math.min(behind, text) + 0.05);
     if (ratio < LIMIT) found.push(`${element.className} ${own[0].textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
   }
@@ -140,7 +157,10 @@ def test_the_report_in_a_browser(browser: str, page: Path, tmp_path: Path, schem
         assert seen.ask("document.title").startswith(f"Night of {RUN_DATE}")  # and not what a title of an item says
         assert seen.ask("[document.documentElement.scrollWidth, window.innerWidth]") == [width, width]
         assert seen.ask("document.querySelectorAll('table').length") > 15
+        assert seen.ask("document.querySelectorAll('svg').length") > 10
         assert seen.ask(CONTRASTS) == []
+        assert seen.ask(LETTERS) >= LEAST_LETTERS
+        assert seen.ask(OUTSIDE) == 0
         assert (int(seen.ask("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]")) > 127) == (scheme == "light")
         shot = base64.b64decode(seen.send("Page.captureScreenshot", captureBeyondViewport=True)["data"])
         (tmp_path / f"{scheme}-{width}.png").write_bytes(shot)
