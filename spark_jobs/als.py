@@ -4,7 +4,8 @@ Model: Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Data
 frequency of each row (Rendle, Krichene, Zhang & Koren, "Revisiting the Performance of iALS on Item Recommendation Benchmarks", RecSys 2022).
 Solver: Takacs, Pilaszy & Tikk, "Applications of the Conjugate Gradient Method for Implicit Feedback Collaborative Filtering" (RecSys 2011), three
 steps a row, by the native kernels of the library `implicit`. Spark hands them out: the factors of the other side are broadcast, and each
-task solves its block of rows; over few pairs the driver does the same by itself, with the same result. `fit_mllib` is Spark's own ALS, which takes some ten times as long.
+task solves its block of rows; over few pairs the driver does the same by itself, with the same result. `fit_mllib` is Spark's own ALS, which takes
+several times as long. The lists are exact (spark_jobs/inner_products.py).
 """
 
 import os
@@ -18,15 +19,16 @@ import numpy as np
 import pyarrow as pa
 
 from models.recommenders.als import Als, solve, with_regularisation
+from spark_jobs.inner_products import Catalogue, best
 from spark_jobs.interactions import Block, Interactions, read_blocks
-from spark_jobs.ranking import DIGITS, RANKED_SCHEMA, best_per_row
+from spark_jobs.ranking import ARROW_SCHEMA, PACKED_SCHEMA, packed, ranked, ranks, unpacked
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
     from pyspark.sql import DataFrame
 
 INITIAL_SCALE = 0.01
-TOP_ROWS = 1024  # persons scored at once; blocks are cut by it, so that a score does not depend on the block
+TOP_ROWS = 1024  # persons whose lists are handed over at once: cut at its multiples, so that a score does not depend on the block
 LOCAL_CELLS = 500_000  # a half-step over fewer pairs takes less than Spark takes to hand it out
 SOLVED_SCHEMA = "start int, factors binary"
 CHECKPOINT_ROUNDS = 2  # MLlib's plan grows with every round, until the JVM's stack overflows and the JVM ends
@@ -109,11 +111,13 @@ def recommend(interactions: Interactions, fitted: Factors, *, per_person: int, e
     One row per (row = number of the person, rank); item is a number; score is the predicted preference, near 1 for what the person
     likes; only positive ones. `wanted`: numbers of the persons to do it for, None: all.
     """
+    if not len(eligible):
+        return ARROW_SCHEMA.empty_table()
     context = interactions.by_person.sparkSession.sparkContext
-    shared = context.broadcast((fitted, eligible, wanted))
-    ranked = interactions.by_person.mapInArrow(partial(_recommend_blocks, shared=shared, per_person=per_person), RANKED_SCHEMA).toArrow()
+    shared = context.broadcast((fitted.persons, Catalogue.of(fitted.items, eligible, wanted=per_person), wanted))
+    found = unpacked(interactions.by_person.mapInArrow(partial(_recommend_blocks, shared=shared, per_person=per_person), PACKED_SCHEMA))
     shared.destroy()
-    return ranked
+    return found
 
 
 def _solver(side: "DataFrame", how: _Side) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -173,23 +177,14 @@ def _filled(values: np.ndarray, found: pa.Table) -> np.ndarray:
 
 
 def _recommend_blocks(
-    batches: Iterator[pa.RecordBatch], *, shared: "Broadcast[tuple[Factors, np.ndarray, np.ndarray | None]]", per_person: int
+    batches: Iterator[pa.RecordBatch], *, shared: "Broadcast[tuple[np.ndarray, Catalogue, np.ndarray | None]]", per_person: int
 ) -> Iterator[pa.RecordBatch]:
-    fitted, eligible, wanted = shared.value
-    items = fitted.items[eligible]
+    factors, catalogue, wanted = shared.value
     for block in read_blocks(batches):
-        hidden = block.matrix(block.hidden.astype(np.float32), len(fitted.items))
-        hidden.eliminate_zeros()
-        hidden = hidden[:, eligible]
+        hidden = catalogue.hidden(block)
         persons = np.arange(block.start, block.start + block.n_rows)
         persons = persons if wanted is None else persons[np.isin(persons, wanted)]
         for chunk in np.split(persons, np.flatnonzero(np.diff(persons // TOP_ROWS)) + 1):
-            if len(chunk) and len(items):
-                yield _top(fitted.persons[chunk], items, hidden[chunk - block.start], chunk, eligible, per_person)
-
-
-def _top(queries: np.ndarray, items: np.ndarray, hidden: object, persons: np.ndarray, eligible: np.ndarray, per_person: int) -> pa.RecordBatch:
-    from implicit.cpu.topk import topk
-
-    found, scores = topk(items, queries, min(per_person, len(items)), filter_query_items=hidden, num_threads=1)
-    return best_per_row(np.repeat(persons, found.shape[1]), eligible[found.ravel()], scores.ravel().round(DIGITS), per_row=per_person)
+            if len(chunk):
+                row, item, score = best(factors[chunk], hidden[chunk - block.start], catalogue, per_person)
+                yield packed(chunk[0], ranked(chunk[row], ranks(row), item, score))

@@ -15,7 +15,7 @@ import pyarrow as pa
 from models.recommenders.events import Events
 from models.recommenders.neighbours import FLOOR, Product
 from spark_jobs.interactions import Block, Interactions, read_blocks
-from spark_jobs.ranking import RANKED_SCHEMA, best_per_row, significant
+from spark_jobs.ranking import PACKED_SCHEMA, best_per_row, packed, significant, unpacked
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
@@ -75,9 +75,9 @@ def similar(spark: "SparkSession", product: Product, *, per_item: int, eligible:
     n_items = product.left.shape[0]
     shared = spark.sparkContext.broadcast((product, eligible))
     chunks = spark.range(0, -(-n_items // ITEM_ROWS), numPartitions=spark.sparkContext.defaultParallelism * 4)
-    ranked = chunks.mapInArrow(partial(_similar_chunks, shared=shared, per_item=per_item), RANKED_SCHEMA).toArrow()
+    found = unpacked(chunks.mapInArrow(partial(_similar_chunks, shared=shared, per_item=per_item), PACKED_SCHEMA))
     shared.destroy()
-    return ranked.sort_by([("row", "ascending"), ("rank", "ascending")])
+    return found
 
 
 def recommend(interactions: Interactions, similar: pa.Table, *, per_person: int, query: Query | None = None, wanted: np.ndarray | None = None) -> pa.Table:
@@ -92,9 +92,9 @@ def recommend(interactions: Interactions, similar: pa.Table, *, per_person: int,
     cells = (similar.column("score").to_numpy(), (similar.column("row").to_numpy(), similar.column("item").to_numpy()))
     shared = interactions.by_person.sparkSession.sparkContext.broadcast((csr_matrix(cells, shape=(n_items, n_items)), wanted))
     asked = partial(_recommend_blocks, shared=shared, per_person=per_person, query=query or Query())
-    ranked = interactions.by_person.mapInArrow(asked, RANKED_SCHEMA).toArrow()
+    found = unpacked(interactions.by_person.mapInArrow(asked, PACKED_SCHEMA))
     shared.destroy()
-    return ranked
+    return found
 
 
 def _newest_cells(block: Block, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -124,7 +124,8 @@ def _similar_chunks(batches: Iterator[pa.RecordBatch], *, shared: "Broadcast[tup
             row, item = together.row + start, together.col
             divisor = product.rows[row].astype(np.float64) * product.columns[item] + product.shrinkage
             kept = is_eligible[item] & (row != item) & (divisor > 0) & (together.data > 0)
-            yield best_per_row(row[kept], item[kept], significant(together.data[kept].astype(np.float64) / divisor[kept]), per_row=per_item)
+            cell = significant(together.data[kept].astype(np.float64) / divisor[kept])
+            yield packed(start, best_per_row(row[kept], item[kept], cell, per_row=per_item))
 
 
 def _recommend_blocks(
@@ -143,7 +144,7 @@ def _recommend_blocks(
             scores = (scores - scores.multiply(hidden[chunk])).tocoo()
             positive = scores.data > 0
             row, item = chunk[scores.row[positive]] + block.start, scores.col[positive]
-            yield best_per_row(row, item, significant(scores.data[positive]), per_row=per_person)
+            yield packed(chunk[0] + block.start, best_per_row(row, item, significant(scores.data[positive]), per_row=per_person))
 
 
 def _asked(block: Block, query: Query, n_items: int) -> "csr_matrix":

@@ -1,10 +1,15 @@
 """The best items of each row: one rule of order and ties for all recommenders."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pyarrow as pa
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
 DIGITS = 6  # floating sums are rounded before anything is ranked by them
-RANKED_SCHEMA = "row int, rank int, item int, score double"
+PACKED_SCHEMA = "start int, ranked binary"
 ARROW_SCHEMA = pa.schema([("row", pa.int32()), ("rank", pa.int32()), ("item", pa.int32()), ("score", pa.float64())])
 
 
@@ -23,8 +28,31 @@ def best_per_row(rows: np.ndarray, items: np.ndarray, scores: np.ndarray, *, per
     rows, items, scores = rows[positive], items[positive], scores[positive].astype(np.float64)
     order = np.lexsort((items, -scores, rows))
     rows = rows[order]
-    first = np.flatnonzero(np.diff(rows, prepend=-1))
-    rank = np.arange(len(rows)) - np.repeat(first, np.diff(np.append(first, len(rows)))) + 1
+    rank = ranks(rows)
     kept = rank <= per_row
-    values = (rows, rank, items[order], scores[order])
-    return pa.record_batch([pa.array(value[kept], field.type) for value, field in zip(values, ARROW_SCHEMA, strict=True)], schema=ARROW_SCHEMA)
+    return ranked(rows[kept], rank[kept], items[order][kept], scores[order][kept])
+
+
+def ranks(rows: np.ndarray) -> np.ndarray:
+    """1, 2, ... within each row; the lines of a row stand together, the best first."""
+    first = np.flatnonzero(np.diff(rows, prepend=-1))
+    return np.arange(len(rows)) - np.repeat(first, np.diff(np.append(first, len(rows)))) + 1
+
+
+def ranked(rows: np.ndarray, rank: np.ndarray, items: np.ndarray, scores: np.ndarray) -> pa.RecordBatch:
+    """Lines of ARROW_SCHEMA."""
+    return pa.record_batch([pa.array(values, field.type) for values, field in zip((rows, rank, items, scores), ARROW_SCHEMA, strict=True)], schema=ARROW_SCHEMA)
+
+
+def packed(start: int, lines: pa.RecordBatch) -> pa.RecordBatch:
+    """The lines of a task's rows from number `start` on as one row of PACKED_SCHEMA: the JVM, which passes them on, would take each line apart and put it together again."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, ARROW_SCHEMA) as stream:
+        stream.write_batch(lines)
+    return pa.record_batch({"start": pa.array([start], pa.int32()), "ranked": pa.array([sink.getvalue().to_pybytes()], pa.binary())})
+
+
+def unpacked(frame: "DataFrame") -> pa.Table:
+    """The lines of all tasks, ordered by their rows."""
+    parts = frame.toArrow().sort_by("start").column("ranked")
+    return pa.concat_tables([pa.ipc.open_stream(part.as_buffer()).read_all() for part in parts] or [ARROW_SCHEMA.empty_table()])
