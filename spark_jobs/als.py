@@ -26,10 +26,13 @@ from spark_jobs.ranking import ARROW_SCHEMA, PACKED_SCHEMA, packed, ranked, rank
 if TYPE_CHECKING:
     from pyspark import Broadcast
     from pyspark.sql import DataFrame
+    from scipy.sparse import csr_matrix
 
 INITIAL_SCALE = 0.01
 TOP_ROWS = 1024  # persons whose lists are handed over at once: cut at its multiples, so that a score does not depend on the block
 LOCAL_CELLS = 500_000  # a half-step over fewer pairs takes less than Spark takes to hand it out
+CELLS = {"indptr": np.int32, "columns": np.int32, "confidences": np.float32}
+CELLS_SCHEMA = "start int, " + ", ".join(f"{name} binary" for name in CELLS)
 SOLVED_SCHEMA = "start int, factors binary"
 CHECKPOINT_ROUNDS = 2  # MLlib's plan grows with every round, until the JVM's stack overflows and the JVM ends
 RATINGS_SCHEMA = "person int, item int, rating float"
@@ -61,11 +64,12 @@ class Confidence:
 
 @dataclass(frozen=True)
 class _Side:
-    """How the rows of one side are solved, and how many rows and cells it has."""
+    """How the rows of one side are solved, and how many rows, columns and cells it has."""
 
     model: Als
     confidence: Confidence
     n_rows: int
+    n_columns: int
     n_cells: int
 
 
@@ -79,8 +83,8 @@ def fit(interactions: Interactions, *, factors: int, iterations: int, regularisa
     items = random.random((len(interactions.item_ids), factors), dtype=np.float32) * np.float32(INITIAL_SCALE)
     model = Als(factors=factors, regularisation=regularisation, alpha=confidence.alpha, nu=nu)
     n_cells = interactions.n_cells
-    solve_persons = _solver(interactions.by_person, _Side(model, confidence, len(persons), n_cells))
-    solve_items = _solver(interactions.by_item, _Side(model, confidence, len(items), n_cells))
+    solve_persons = _solver(interactions.by_person, _Side(model, confidence, len(persons), len(items), n_cells))
+    solve_items = _solver(interactions.by_item, _Side(model, confidence, len(items), len(persons), n_cells))
     for _ in range(iterations):
         persons = solve_persons(persons, items)
         items = solve_items(items, persons)
@@ -120,25 +124,53 @@ def recommend(interactions: Interactions, fitted: Factors, *, per_person: int, e
     return found
 
 
+@dataclass(frozen=True)
+class _Cells:
+    """Consecutive rows of the confidences, from row number `start` on."""
+
+    start: int
+    matrix: "csr_matrix"
+
+
 def _solver(side: "DataFrame", how: _Side) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """What makes the new factors of one side out of its old ones and those of the other side: in Spark's tasks, or here where a task would cost more than it does."""
     if how.n_cells > LOCAL_CELLS:
-        return partial(_solve, side, how=how)
-    blocks = list(read_blocks(iter(side.toArrow().to_batches())))
+        prepared = side.mapInArrow(
+            partial(_prepare_blocks, confidence=how.confidence), CELLS_SCHEMA
+        ).localCheckpoint()  # an iteration needs a third of a block's bytes
+        return partial(_solve, prepared, how=how)
+    cells = [_Cells(block.start, block.matrix(how.confidence.of(block), how.n_columns)) for block in read_blocks(iter(side.toArrow().to_batches()))]
 
     def solve_here(old: np.ndarray, other: np.ndarray) -> np.ndarray:
         new = np.empty_like(old)
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            for block, rows in zip(blocks, pool.map(lambda block: _solved(block, old, other, how), blocks), strict=True):
-                new[block.start : block.start + block.n_rows] = rows
+            for part, rows in zip(cells, pool.map(lambda part: _solved(part, old, other, how), cells), strict=True):
+                new[part.start : part.start + len(rows)] = rows
         return new
 
     return solve_here
 
 
-def _solve(blocks: "DataFrame", old: np.ndarray, other: np.ndarray, *, how: _Side) -> np.ndarray:
-    shared = blocks.sparkSession.sparkContext.broadcast((old, other))
-    solved = blocks.mapInArrow(partial(_solve_blocks, shared=shared, how=how), SOLVED_SCHEMA).toArrow()
+def _prepare_blocks(batches: Iterator[pa.RecordBatch], *, confidence: Confidence) -> Iterator[pa.RecordBatch]:
+    for block in read_blocks(batches):
+        arrays = {"indptr": block.indptr, "columns": block.columns, "confidences": confidence.of(block)}
+        yield pa.record_batch(
+            {"start": pa.array([block.start], pa.int32())} | {name: pa.array([values.tobytes()], pa.binary()) for name, values in arrays.items()}
+        )
+
+
+def _read_cells(batches: Iterator[pa.RecordBatch], n_columns: int) -> Iterator[_Cells]:
+    from scipy.sparse import csr_matrix
+
+    for batch in batches:
+        for n, start in enumerate(batch.column("start").to_pylist()):
+            indptr, columns, values = (np.frombuffer(batch.column(name)[n].as_buffer(), kind) for name, kind in CELLS.items())
+            yield _Cells(start, csr_matrix((values, columns, indptr), shape=(len(indptr) - 1, n_columns)))
+
+
+def _solve(prepared: "DataFrame", old: np.ndarray, other: np.ndarray, *, how: _Side) -> np.ndarray:
+    shared = prepared.sparkSession.sparkContext.broadcast((old, other))
+    solved = prepared.mapInArrow(partial(_solve_blocks, shared=shared, how=how), SOLVED_SCHEMA).toArrow()
     new = np.empty_like(old)
     for start, factors in zip(solved.column("start").to_pylist(), solved.column("factors"), strict=True):
         rows = np.frombuffer(factors.as_buffer(), np.float32).reshape(-1, old.shape[1])
@@ -149,17 +181,18 @@ def _solve(blocks: "DataFrame", old: np.ndarray, other: np.ndarray, *, how: _Sid
 
 def _solve_blocks(batches: Iterator[pa.RecordBatch], *, shared: "Broadcast[tuple[np.ndarray, np.ndarray]]", how: _Side) -> Iterator[pa.RecordBatch]:
     old, other = shared.value
-    for block in read_blocks(batches):
-        rows = _solved(block, old, other, how)
-        yield pa.record_batch({"start": pa.array([block.start], pa.int32()), "factors": pa.array([rows.tobytes()], pa.binary())})
+    for cells in _read_cells(batches, how.n_columns):
+        rows = _solved(cells, old, other, how)
+        yield pa.record_batch({"start": pa.array([cells.start], pa.int32()), "factors": pa.array([rows.tobytes()], pa.binary())})
 
 
-def _solved(block: Block, old: np.ndarray, other: np.ndarray, how: _Side) -> np.ndarray:
-    """The new factors of the block's rows."""
-    rows = old[block.start : block.start + block.n_rows].copy()
-    cells = block.matrix(how.confidence.of(block), len(other))
-    solve(with_regularisation(cells, how.model.strengths(cells, n_rows=how.n_rows, n_cells=how.n_cells), how.model.factors), rows, other, threads=1)
-    rows[np.diff(block.indptr) == 0] = 0.0  # what the solver leaves of the first draw
+def _solved(cells: _Cells, old: np.ndarray, other: np.ndarray, how: _Side) -> np.ndarray:
+    """The new factors of the rows."""
+    matrix = cells.matrix
+    rows = old[cells.start : cells.start + matrix.shape[0]].copy()
+    strengths = how.model.strengths(matrix, n_rows=how.n_rows, n_cells=how.n_cells)
+    solve(with_regularisation(matrix, strengths, how.model.factors), rows, other, threads=1)
+    rows[np.diff(matrix.indptr) == 0] = 0.0  # what the solver leaves of the first draw
     return rows
 
 
