@@ -50,8 +50,8 @@ def create_frame(connection: "duckdb.DuckDBPyConnection", n_persons: int) -> Non
         SELECT p, ((hash(p, 99) + 211 * k) % {ITEMS})::INTEGER AS i, 1 + k AS n_events, (k = 0)::INTEGER AS n_purchases, 3 * k AS days_since,
             1.0::DOUBLE / (1 + k) AS weight, (k = 0)::DOUBLE AS n_bought FROM person, range(10) AS r (k) ORDER BY p, i;
         CREATE TEMP TABLE excluded AS SELECT p, i FROM history WHERE n_purchases > 0;
-        CREATE TEMP TABLE budget AS SELECT p, round(avg(price::DECIMAL(18, 4)), 4)::DOUBLE AS mean_price FROM history JOIN item USING (i) GROUP BY p;
-        CREATE TEMP TABLE taste AS SELECT p, category, count(*) AS n_events, count(*) / 10 AS share FROM history JOIN item USING (i) GROUP BY p, category;
+        CREATE TEMP TABLE budget AS SELECT p, round(avg(price::DECIMAL(18, 4)), 4)::DOUBLE AS mean_price FROM history JOIN item USING (i) GROUP BY p ORDER BY p;
+        CREATE TEMP TABLE taste AS SELECT p, category, count(*) AS n_events, count(*) / 10 AS share FROM history JOIN item USING (i) GROUP BY p, category ORDER BY p, category;
         CREATE TEMP TABLE feat_popular_items AS
         SELECT {CUT.date} AS feature_date, w.name AS time_window, scope, scope_value, k + 1 AS rank, format('i{{:05}}', (37 * k + hash(w.name, scope_value) % 500) % {ITEMS}) AS item_id, 1.0 AS score
         FROM (SELECT unnest({[name for name in popular.TIME_WINDOWS if name != popular.FORECAST]}) AS name) AS w, range(100) AS r (k),

@@ -189,7 +189,7 @@ def _create_persons(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut
 
 
 def _create_histories(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, cut: Cut, half_life: float) -> None:
-    """Weights are summed as decimals: a sum of doubles depends on the number of threads."""
+    """Weights are summed as decimals: a sum of doubles depends on the number of threads. Each table is in the order of p, so that a bucket of persons reads its part alone."""
     decay = f"pow(0.5, age / {half_life!r}::DOUBLE)"
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE history AS
@@ -204,12 +204,12 @@ def _create_histories(connection: "duckdb.DuckDBPyConnection", inputs: Inputs, c
     connection.execute(f"CREATE OR REPLACE TEMP TABLE excluded AS SELECT p, i FROM history WHERE {cut.is_excluded('n_purchases')}")
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE budget AS
-        SELECT p, round(avg(price::DECIMAL(18, 4)), 4)::DOUBLE AS mean_price FROM history JOIN item USING (i) GROUP BY p
+        SELECT p, round(avg(price::DECIMAL(18, 4)), 4)::DOUBLE AS mean_price FROM history JOIN item USING (i) GROUP BY p ORDER BY p
     """)
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE taste AS
         SELECT p, category, sum(n_events)::BIGINT AS n_events, sum(n_events)::BIGINT / sum(sum(n_events)::BIGINT) OVER (PARTITION BY p) AS share
-        FROM history JOIN item USING (i) WHERE category IS NOT NULL GROUP BY p, category
+        FROM history JOIN item USING (i) WHERE category IS NOT NULL GROUP BY p, category ORDER BY p, category
     """)
 
 

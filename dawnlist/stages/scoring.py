@@ -12,7 +12,7 @@ from models import lists, ranker
 if TYPE_CHECKING:
     import duckdb
 
-BUCKET_ROWS = 800_000  # with some 60 features, the frame of a bucket takes about 0.5 GB
+BUCKET_ROWS = 400_000  # with some 60 features, the frame of a bucket takes about 0.25 GB; larger ones are slower by the row, as they leave the caches
 
 
 def scored(connection: "duckdb.DuckDBPyConnection", settings: Settings, order: lists.Order, *, n_persons: int) -> Iterator[tuple[int, int]]:
