@@ -141,5 +141,5 @@ def _blocks(spark: "SparkSession", row: np.ndarray, column: np.ndarray, values: 
     table = {"start": pa.array(starts, pa.int32())}
     for (name, kind), column_arrays in zip(BLOCK_COLUMNS.items(), arrays, strict=True):
         table[name] = pa.array([array.astype(kind).tobytes() for array in column_arrays], pa.binary())
-    frame = spark.createDataFrame(pa.table(table), BLOCK_SCHEMA).repartition(max(1, len(blocks)))  # so few rows are one partition, and one task, otherwise
+    frame = spark.createDataFrame(pa.table(table), BLOCK_SCHEMA).repartitionByRange(max(1, len(blocks)), "start")  # so few rows are one task otherwise
     return frame.localCheckpoint()  # else every task would carry the blocks anew

@@ -3,6 +3,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from pyspark.sql.functions import spark_partition_id
 
 from spark_jobs import als, interactions
 from spark_jobs.als import Confidence
@@ -86,6 +87,14 @@ def test_factors_depend_neither_on_the_cut_nor_on_the_order_of_events(spark: "Sp
     again = als.fit(_build(spark, _events(counts)[::-1]), **options)  # type: ignore[arg-type]
     assert again.persons.tobytes() == expected.persons.tobytes()
     assert again.items.tobytes() == expected.items.tobytes()
+
+
+def test_each_block_is_a_task_of_its_own(spark: "SparkSession") -> None:
+    """A table of few rows is one partition otherwise, and one core does all."""
+    matrix = _build(spark, _events(COUNTS))
+    for blocks in (matrix.by_person, matrix.by_item):
+        tasks = [row.count for row in blocks.groupBy(spark_partition_id()).count().collect()]
+        assert len(tasks) == blocks.count() > 1
 
 
 def test_confidence_grows_with_the_logarithm_of_the_weight_and_fades() -> None:
