@@ -15,6 +15,7 @@ from spark_jobs.interactions import Block
 from spark_jobs.ranking import DIGITS
 
 ROWS = 128  # of persons whose products are made at once: they stay in the processor's cache
+MOST_SCORES = 2**25  # at once, 128 MB: of a large catalogue for fewer persons
 FIRST = 32  # items of each group that are looked at before the first bound; then half as many again as before, while the bound asks for more
 GROUPS = 128  # at least, and twice as many as items are wanted
 SLACK = 1e-4  # by how much a product in 32 bits may exceed the bound, relative to it
@@ -59,10 +60,11 @@ def best(queries: np.ndarray, hidden: csr_matrix, catalogue: Catalogue, n: int) 
 
     `hidden`: a row for each query and a column for each place of the catalogue; what it holds is left out, whatever the value.
     """
-    found = [_best(queries[start : start + ROWS], hidden[start : start + ROWS], catalogue, n) for start in range(0, len(queries), ROWS)]
+    step = max(1, min(ROWS, MOST_SCORES // len(catalogue.lengths)))
+    found = [_best(queries[start : start + step], hidden[start : start + step], catalogue, n) for start in range(0, len(queries), step)]
     rows, items, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
     sizes = [len(part[0]) for part in found]
-    return rows + np.repeat(np.arange(len(found)) * ROWS, sizes), items, scores
+    return rows + np.repeat(np.arange(len(found)) * step, sizes), items, scores
 
 
 def _best(queries: np.ndarray, hidden: csr_matrix, catalogue: Catalogue, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
