@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from models.recommenders.als import Als, solve, with_regularisation
 from spark_jobs.inner_products import Catalogue, best
-from spark_jobs.interactions import Block, Interactions, read_blocks
+from spark_jobs.interactions import Block, Interactions, binary_row, read_blocks
 from spark_jobs.ranking import ARROW_SCHEMA, PACKED_SCHEMA, packed, ranked, ranks, unpacked
 
 if TYPE_CHECKING:
@@ -153,10 +153,7 @@ def _solver(side: "DataFrame", how: _Side) -> Callable[[np.ndarray, np.ndarray],
 
 def _prepare_blocks(batches: Iterator[pa.RecordBatch], *, confidence: Confidence) -> Iterator[pa.RecordBatch]:
     for block in read_blocks(batches):
-        arrays = {"indptr": block.indptr, "columns": block.columns, "confidences": confidence.of(block)}
-        yield pa.record_batch(
-            {"start": pa.array([block.start], pa.int32())} | {name: pa.array([values.tobytes()], pa.binary()) for name, values in arrays.items()}
-        )
+        yield binary_row(block.start, indptr=block.indptr.tobytes(), columns=block.columns.tobytes(), confidences=confidence.of(block).tobytes())
 
 
 def _read_cells(batches: Iterator[pa.RecordBatch], n_columns: int) -> Iterator[_Cells]:
@@ -183,7 +180,7 @@ def _solve_blocks(batches: Iterator[pa.RecordBatch], *, shared: "Broadcast[tuple
     old, other = shared.value
     for cells in _read_cells(batches, how.n_columns):
         rows = _solved(cells, old, other, how)
-        yield pa.record_batch({"start": pa.array([cells.start], pa.int32()), "factors": pa.array([rows.tobytes()], pa.binary())})
+        yield binary_row(cells.start, factors=rows.tobytes())
 
 
 def _solved(cells: _Cells, old: np.ndarray, other: np.ndarray, how: _Side) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from spark_jobs.interactions import Block
-from spark_jobs.ranking import DIGITS
+from spark_jobs.ranking import DIGITS, ranks
 
 ROWS = 128  # of persons whose products are made at once: they stay in the processor's cache
 MOST_SCORES = 2**25  # at once, 128 MB: of a large catalogue for fewer persons
@@ -39,20 +39,17 @@ class Catalogue:
         groups = max(GROUPS, 2 * wanted)
         lengths = np.linalg.norm(vectors[eligible], axis=1)
         order = np.argsort(-lengths, kind="stable")
-        n = -(-len(eligible) // groups) * groups
+        numbers = eligible[order]
         places = np.full(len(vectors), -1, np.int32)
-        places[eligible[order]] = np.arange(len(eligible), dtype=np.int32)
-        return cls(np.pad(vectors[eligible[order]], ((0, n - len(eligible)), (0, 0))), _padded(lengths[order], n), _padded(eligible[order], n), places, groups)
+        places[numbers] = np.arange(len(numbers), dtype=np.int32)
+        free = -len(numbers) % groups
+        return cls(np.pad(vectors[numbers], ((0, free), (0, 0))), np.pad(lengths[order], (0, free)), np.pad(numbers, (0, free)), places, groups)
 
     def hidden(self, block: Block) -> csr_matrix:
         """What the block hides, as `best` wants it."""
         place = self.places[block.columns]
         kept = block.hidden & (place >= 0)
         return csr_matrix((np.ones(kept.sum(), bool), (block.rows[kept], place[kept])), shape=(block.n_rows, len(self.lengths)))
-
-
-def _padded(values: np.ndarray, n: int) -> np.ndarray:
-    return np.pad(values, (0, n - len(values)))
 
 
 def best(queries: np.ndarray, hidden: csr_matrix, catalogue: Catalogue, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -103,7 +100,7 @@ def _sorted(tiles: list[np.ndarray], floor: np.ndarray, catalogue: Catalogue, n:
     row, key = row[order], np.concatenate(keys)[order]
     counts = np.bincount(row, minlength=len(floor))
     table = np.zeros((len(floor), max(n, counts.max(initial=0))), np.int64)
-    table[row, np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)] = key
+    table[row, ranks(row) - 1] = key
     table.sort(axis=1)
     chosen = table[:, : -n - 1 : -1]
     kept = chosen > 0

@@ -114,6 +114,11 @@ def read_blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[Block]:
             yield Block(row["start"], **{name: np.frombuffer(row[name], dtype).copy() for name, dtype in BLOCK_COLUMNS.items()})
 
 
+def binary_row(start: int, **columns: bytes) -> pa.RecordBatch:
+    """What a task has for its rows from number `start` on, as one row of a frame: the JVM, which passes it on, would take arrays apart and put them together again."""
+    return pa.record_batch({"start": pa.array([start], pa.int32())} | {name: pa.array([value], pa.binary()) for name, value in columns.items()})
+
+
 def numbers_of(ids: pa.Array, wanted: pa.Array) -> np.ndarray:
     """The numbers of those `wanted` ids that are among `ids`, sorted, each once."""
     found = pc.index_in(wanted, value_set=ids)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from spark_jobs.interactions import binary_row
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
@@ -45,11 +47,11 @@ def ranked(rows: np.ndarray, rank: np.ndarray, items: np.ndarray, scores: np.nda
 
 
 def packed(start: int, lines: pa.RecordBatch) -> pa.RecordBatch:
-    """The lines of a task's rows from number `start` on as one row of PACKED_SCHEMA: the JVM, which passes them on, would take each line apart and put it together again."""
+    """The lines of a task's rows from number `start` on, as one row of PACKED_SCHEMA."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, ARROW_SCHEMA) as stream:
         stream.write_batch(lines)
-    return pa.record_batch({"start": pa.array([start], pa.int32()), "ranked": pa.array([sink.getvalue().to_pybytes()], pa.binary())})
+    return binary_row(start, ranked=sink.getvalue().to_pybytes())
 
 
 def unpacked(frame: "DataFrame") -> pa.Table:

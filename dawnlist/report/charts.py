@@ -21,6 +21,7 @@ SPARK: Final = 24
 TEXT: Final = 12
 FREE: Final = 1.5  # the scale of bars ends at this multiple of the longest, so that its text has a place
 UNKNOWN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # no characters of XML 1.0: Vega's renderer would end the process
+SIZE: Final = re.compile(r' (?:width|height)="([^"]+)"')
 COLOURS: Final[dict[State, str]] = {"none": "var(--blue)", "good": "var(--blue)", "warned": "var(--orange)", "bad": "var(--red)"}
 CONFIG: Final = {
     "aria": False,
@@ -31,7 +32,6 @@ CONFIG: Final = {
     "axis": dict.fromkeys(("domainColor", "tickColor", "gridColor"), "var(--rule)")
     | dict.fromkeys(("labelColor", "titleColor"), "var(--soft)")
     | {"labelFontSize": TEXT, "titleFontSize": TEXT, "titleFontWeight": "normal"},
-    "header": {"labelColor": "var(--text)", "labelFontSize": TEXT},
     "text": {"color": "var(--text)", "fontSize": TEXT},
     "rule": {"color": "var(--soft)"},
     "line": {"color": "var(--blue)", "strokeWidth": 1.75},
@@ -43,9 +43,8 @@ def svg(chart: Chart) -> str:
     """The chart as one SVG element of a page: its texts are escaped, and it has no id, no script and no address."""
     drawn = vl_convert.vegalite_to_svg(_draw(chart).to_dict(), config=CONFIG, allowed_base_urls=[])
     head, _, inside = drawn.partition(">")
-    size = " ".join(part for part in head.split(" ") if part.startswith(("width", "height")))
-    width, height = (part.split('"')[1] for part in size.split(" "))
-    return f'<svg {size} viewBox="0 0 {width} {height}" aria-hidden="true">{inside}'
+    width, height = SIZE.findall(head)
+    return f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" aria-hidden="true">{inside}'
 
 
 @singledispatch
@@ -69,6 +68,11 @@ def _cut(label: str, letters: int = LABEL) -> str:
     return text.plain
 
 
+def _left(rows: alt.Chart) -> alt.Chart:
+    """The labels of the rows, left of what is drawn."""
+    return rows.mark_text(align="right").encode(x=alt.value(-6), text="label:N")
+
+
 @_draw.register
 def _(chart: Bars) -> alt.TopLevelMixin:
     longest = max([0.0, *(max(bar.value, bar.usual or 0.0) for bar in chart.bars)]) or 1.0
@@ -83,7 +87,7 @@ def _(chart: Bars) -> alt.TopLevelMixin:
     layers = [
         base.mark_bar(height={"band": 0.6}).encode(x=x, color=alt.Color("colour:N", scale=None)),
         base.mark_text(align="left", dx=4).encode(x=x, text="text:N"),
-        base.mark_text(align="right").encode(x=alt.value(-6), text="label:N"),
+        _left(base),
         base.transform_filter("datum.usual !== null").mark_tick(thickness=2, color="var(--text)", height={"band": 0.9}).encode(x=alt.X("usual:Q")),
         alt.Chart(_data({"limit": limit} for limit in chart.limits)).mark_rule(strokeDash=[2, 2]).encode(x=alt.X("limit:Q")),
     ]
@@ -113,7 +117,7 @@ def _(chart: Intervals) -> alt.TopLevelMixin:
         alt.Chart(_data([{"zero": 0}])).mark_rule(strokeDash=[2, 2]).encode(x=alt.X("zero:Q")),
         base.mark_rule(color="var(--blue)", strokeWidth=3).encode(x=x, x2="high:Q"),
         base.mark_tick(color="var(--text)", thickness=3, height={"band": 0.6}).encode(x="middle:Q"),
-        base.mark_text(align="right").encode(x=alt.value(-6), text="label:N"),
+        _left(base),
     )
 
 
@@ -125,16 +129,16 @@ def _(chart: Grid) -> alt.TopLevelMixin:
         for m, column in enumerate(chart.columns)
     ]
     step = (FULL - 40) / max(1, len(chart.columns))
-    names = [{"row": n, "name": _cut(name, LABEL // 2)} for n, name in enumerate(chart.rows)]
-    heads = [{"column": m, "name": _cut(name, max(2, int(step / LETTER)))} for m, name in enumerate(chart.columns)]
+    names = [{"row": n, "label": _cut(name, LABEL // 2)} for n, name in enumerate(chart.rows)]
+    heads = [{"column": m, "label": _cut(name, max(2, int(step / LETTER)))} for m, name in enumerate(chart.columns)]
     y, x = alt.Y("row:O", axis=None), alt.X("column:O", axis=None)
     base = alt.Chart(_data(rows), width=FULL - 40, height={"step": ROW + 4}).encode(x=x, y=y)
     strength = alt.Opacity("n:Q", legend=None, scale=alt.Scale(domain=[0, max([1, *chart.cells.values()])], range=[0.04, 1]))
     return alt.layer(
         base.mark_rect(color="var(--heat)", stroke="var(--ground)", strokeWidth=2).encode(fillOpacity=strength),
         base.mark_text().encode(text="text:N"),
-        alt.Chart(_data(names)).mark_text(align="right").encode(x=alt.value(-6), y=y, text="name:N"),
-        alt.Chart(_data(heads)).mark_text(baseline="bottom").encode(x=x, y=alt.value(-4), text="name:N"),
+        _left(alt.Chart(_data(names)).encode(y=y)),
+        alt.Chart(_data(heads)).mark_text(baseline="bottom").encode(x=x, y=alt.value(-4), text="label:N"),
     )
 
 
@@ -149,7 +153,7 @@ def _(chart: Lines) -> alt.TopLevelMixin:
         base = alt.Chart(_data(rows), width=WIDTH, height=SPARK).encode(
             x=alt.X("day:O", sort=alt.SortField("place"), title=None, axis=axis), y=alt.Y("value:Q", axis=None, scale=alt.Scale(zero=False))
         )
-        name = alt.Chart(_data([{"label": _cut(label)}])).mark_text(align="right").encode(x=alt.value(-6), y=alt.value(SPARK / 2), text="label:N")
+        name = _left(alt.Chart(_data([{"label": _cut(label)}])).encode(y=alt.value(SPARK / 2)))
         sparks.append(alt.layer(base.mark_line(point={"size": 6}), base.transform_filter(f"datum.place === {last}").mark_point(size=36), name))
     return alt.vconcat(*sparks, spacing=6)
 

@@ -79,22 +79,21 @@ def timings(known: Known) -> Table:
     tonight = known.nights.get(known.run_date, {})
     total, _ = total_seconds(known)
     seconds = _seconds(tonight)
-    earlier = [_seconds(stages) for day, stages in known.nights.items() if day < known.run_date]
+    earlier = {day: _seconds(stages) for day, stages in known.nights.items() if day < known.run_date}
     rows, bars, lines = list[tuple[Cell, ...]](), list[Bar](), list[tuple[str, list[float | None]]]()
     for name, took in seconds.items():
-        before = [stages.get(name) for stages in earlier]
+        before = [stages.get(name) for stages in earlier.values()]
         usual = _median([value for value in before if value is not None])
         rows.append((name, f"{took:.1f}", "" if usual is None else f"{usual:.1f}", int(tonight[name]["rows_in"]), int(tonight[name]["rows_out"])))
         bars.append(Bar(name, took, f"{took:.1f}", usual=usual))
         lines.append((name, [*before, took]))
     note = f"{total:,.0f} seconds without the loading, beside up to {NIGHTS} nights before ({len(earlier)} are recorded)."
-    nights = [day for day in known.nights if day < known.run_date]
     return Table(
         "Seconds by stage",
         ("stage", "seconds", "median before", "rows in", "rows out"),
         rows,
         f"{note} A mark across a bar is the median before." if earlier else note,
-        [Bars(bars), *([Lines([*nights, known.run_date], lines)] if earlier else [])],
+        [Bars(bars), *([Lines([*earlier, known.run_date], lines)] if earlier else [])],
     )
 
 
