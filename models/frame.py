@@ -28,10 +28,19 @@ if TYPE_CHECKING:
 
 # Reciprocal rank fusion: Cormack, Clarke & Büttcher (2009) found 60.
 FUSION_CONSTANT: Final = 60
+FUSION_DIGITS: Final = 9
 HISTORIES: Final = {"own": "weight", "repeats": "n_bought"}  # what a person came to, and bought, before: the column of `history` that orders it
 CROWDS: Final = {"popular_category": "category", "popular_segment": "segment"}  # what is popular in the person's top category, and with the person's segment
 PERSONAL: Final = (*HISTORIES, *SPARK_SOURCES, *CROWDS)
 SINGLE: Final = (*PERSONAL, *popular.SOURCES)  # the strategies that are one source's order
+BY_PERSON: Final = (
+    "person",
+    "history",
+    "taste",
+    "budget",
+    "excluded",
+    *PERSONAL,
+)  # the tables that are in the order of p: a bucket of persons reads its part alone
 EQUAL_WEIGHTS: Final[Mapping[str, float]] = dict.fromkeys(SINGLE, 1.0)
 # Where several sources have an item at the same best rank, the first one here is named as its source.
 SOURCES: Final = (*PERSONAL, *popular.PLACES, *popular.SOURCES)
@@ -107,17 +116,21 @@ def frame(*, first: int, last: int, keep: int, weights: Mapping[str, float], fea
 
 def _pruned(first: int, last: int, keep: int, weights: Mapping[str, float], leader: str | None) -> str:
     """WITH clause whose last table `pruned` holds the best `keep` candidates per person by who proposed them and how high."""
+    mine = [f"{table} AS (FROM temp.{table} WHERE p >= {first} AND p < {last})" for table in BY_PERSON]
     own_columns = {source: ", ".join(f"{source}.{what} AS {source}_{what}" for what in ("score", "rank")) for source in PERSONAL}
-    proposals = [f"SELECT p, i, {own_columns[source]} FROM {source} WHERE p >= {first} AND p < {last}" for source in PERSONAL]
-    proposals.append(f"SELECT p, i FROM person JOIN popular USING (c) WHERE is_proposed AND p >= {first} AND p < {last}")
+    proposals = [f"SELECT p, i, {own_columns[source]} FROM {source}" for source in PERSONAL]
+    # Whatever stands before an item in the order of all windows stands before it on each person's list, too, unless it is excluded there.
+    proposals.append(f"SELECT p, i FROM person LEFT JOIN barred USING (p) JOIN windows USING (c) WHERE window_place <= {keep} + coalesce(n_barred, 0)")
     merged = ", ".join(f"max({source}_{what}) AS {source}_{what}" for source in PERSONAL for what in ("score", "rank"))
     return f"""
-        WITH proposals AS ({" UNION ALL BY NAME ".join(proposals)}),
+        WITH {", ".join(mine)},
+        windows AS ({_windows(weights, leader)}),
+        barred AS (SELECT p, count(*) AS n_barred FROM excluded JOIN person USING (p) JOIN windows USING (c, i) WHERE window_place IS NOT NULL GROUP BY p),
+        proposals AS ({" UNION ALL BY NAME ".join(proposals)}),
         merged AS (SELECT p, i, {merged} FROM proposals GROUP BY p, i),
         allowed AS ({applied("SELECT * FROM merged", listable, not_excluded)}),
-        windows AS ({_windows(weights, leader)}),
         scored AS (
-            SELECT allowed.*, round({_fusion(weights, {source: f"{source}_rank" for source in PERSONAL})} + coalesce(window_fusion, 0), 9) AS fusion,
+            SELECT allowed.*, round({_fusion(weights, {source: f"{source}_rank" for source in PERSONAL})} + coalesce(window_fusion, 0), {FUSION_DIGITS}) AS fusion,
                 least({", ".join(f"{source}_rank" for source in PERSONAL)}, window_rank) AS best_rank,
                 {f"{leader}_rank" if leader in PERSONAL else "window_leader_rank"} AS leader_rank, {_source(leader)} AS source
             FROM allowed JOIN person USING (p) LEFT JOIN windows USING (c, i)
@@ -130,7 +143,7 @@ def _pruned(first: int, last: int, keep: int, weights: Mapping[str, float], lead
 
 
 def _windows(weights: Mapping[str, float], leader: str | None) -> str:
-    """SQL of what the popular windows say together, one row per (c, i): computed here once, not once per person."""
+    """SQL of what the popular windows say together, one row per (c, i): computed here once, not once per person. window_place: among those that are proposed."""
     scopes = popular.SCOPES.values()
     better = {popular.source_of(window): f"least({', '.join(f'{scope}_{window}_rank' for scope in scopes)})" for window in popular.TIME_WINDOWS}
     ranks = {place: f"{place.removeprefix('popular_')}_rank" for place in popular.PLACES} | {
@@ -139,7 +152,8 @@ def _windows(weights: Mapping[str, float], leader: str | None) -> str:
     source = " ".join(f"WHEN {rank} = window_rank THEN {SOURCES.index(name)}" for name, rank in ranks.items())
     return f"""
         SELECT c, i, {_fusion(weights, better)} AS window_fusion, {popular.BEST_RANK} AS window_rank,
-            CASE {source} END AS window_source, {ranks.get(leader or "", "NULL::INTEGER")} AS window_leader_rank
+            CASE {source} END AS window_source, {ranks.get(leader or "", "NULL::INTEGER")} AS window_leader_rank,
+            if(is_proposed, row_number() OVER (PARTITION BY c, is_proposed ORDER BY window_leader_rank ASC NULLS LAST, round(window_fusion, {FUSION_DIGITS}) DESC, i), NULL) AS window_place
         FROM popular
     """
 

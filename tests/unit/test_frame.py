@@ -173,6 +173,25 @@ def test_only_the_first_candidates_are_kept_and_a_range_has_only_its_persons(con
     assert found == {("bert", "coat"): 1, ("carl", "coat"): 1}
 
 
+def test_who_may_not_have_the_first_popular_items_has_the_next_ones(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    inputs = made(connection, tmp_path)
+    assert rows(connection, inputs, replace(CUT, exclude_seen=True), keep=1) == {("anna", "shoe"): 1, ("bert", "hat"): 1, ("carl", "shoe"): 1}
+
+
+@pytest.mark.parametrize("leader", [None, "als", "popular_1h", "popular_country"])
+def test_the_first_candidates_are_those_of_all(connection: duckdb.DuckDBPyConnection, tmp_path: Path, leader: str | None) -> None:
+    days = [DAY - timedelta(days=age) for age in range(20)]
+    crowd = [(f"reader {n % 31}", f"item {n * n % 47}", at(days[n % 20]), "purchase" if n % 5 == 0 else "view") for n in range(600)]
+    inputs = made(
+        connection, tmp_path, events=[*EVENTS, *crowd, *((name, f"item {n}", at(DAY), "purchase") for name in ("anna", "bert") for n in range(0, 47, 3))]
+    )
+    found = rows(connection, inputs, columns="place, source, fusion", leader=leader)
+    assert max(place for place, *_ in found.values()) > 20
+    for keep in (1, 3, 10):
+        few = rows(connection, inputs, columns="place, source, fusion", leader=leader, keep=keep)
+        assert few == {pair: row for pair, row in found.items() if row[0] <= keep}
+
+
 def test_the_frame_has_every_feature_with_a_direction(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     rows(connection, made(connection, tmp_path))
     columns = connection.execute(frame.frame(first=0, last=3, keep=40, weights=frame.EQUAL_WEIGHTS)).description
