@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 LENGTH: Final = 100  # as long as the windows' lists
 PAST_HORIZONS: Final = 12  # of interactions that it learns from
 SCHEMA: Final = pa.schema([("rank", pa.int32()), ("item_id", pa.string()), ("score", pa.float64())])
-POWER: Final = 1.2  # of the variance: the best on days of Globo.com's news before the one that is judged
 
 
 def create_forecast(connection: "duckdb.DuckDBPyConnection", interactions: str, cut: Cut, *, seed: int, table: str = FORECASTS) -> str:
@@ -29,7 +28,7 @@ def create_forecast(connection: "duckdb.DuckDBPyConnection", interactions: str, 
         WHERE person_id IS NOT NULL AND item_id IS NOT NULL AND occurred_at < {cut.end} AND occurred_at >= {cut.end} - INTERVAL {PAST_HORIZONS * cut.horizon_days} DAY
     """)
     events, items = _events(connection)
-    learner = Forecast(cut.horizon_days, repeats=not cut.exclude_seen, power=POWER)
+    learner = Forecast(cut.horizon_days, repeats=not cut.exclude_seen)
     scores = learner.fit(events, seed=seed).item_scores if learner.can_learn(events) else np.zeros(0, dtype=np.float32)
     best = np.argsort(-scores, kind="stable")[:LENGTH]
     found = {"rank": np.arange(1, len(best) + 1, dtype=np.int32), "item_id": items.take(pa.array(best)), "score": np.round(scores[best].astype(np.float64), 6)}

@@ -22,7 +22,6 @@ QUICK_HALF_LIVES: Final = (*HALF_LIVES, 512, 2048)  # of what people come to one
 FEWEST_TRIALS, MOST_TRIALS = 3, 32
 POPULAR_EVER: Final = "popular_ever"
 FORECAST_NAME: Final = "forecast"
-FORECAST_TRIALS: Final = 3
 
 LARGE_CUBE: Final = 16.0  # about 10,000 items: from there one EASE^R is all that is fitted
 # Ladders. What ALS does with more weight on what was seen (alpha) it does with less regularisation: the starts lie along that ridge.
@@ -42,7 +41,6 @@ ITEM_KNN: Final = {
     "weighting": ("cosine", "bm25"),
 }
 EASE: Final = {"regularisation": (10.0, 25.0, 50.0, 100.0, 200.0, 300.0, 450.0, 650.0, 900.0, 1300.0, 2000.0, 4000.0)}
-FORECAST: Final = {"power": (1.1, 1.2, 1.35, 1.5)}
 COVISITATION: Final = {"balance": (0.0, 0.25, 0.5, 0.75, 1.0), "last": (1, 3, 10, 30, 100), "decay": (0.7, 0.8, 0.9, 1.0)}
 
 
@@ -79,7 +77,7 @@ def windows(events: Events) -> list[Source]:
 def _forecast(events: Events, horizon: float | None, *, repeats: bool) -> list[Source]:
     if events.age is None or horizon is None:
         return []
-    return [Source(FORECAST_NAME, Forecast(horizon, repeats, power=1.2), FORECAST, FORECAST_TRIALS)]
+    return [Source(FORECAST_NAME, Forecast(horizon, repeats))]
 
 
 def half_lives(events: Events, parts: tuple[int, ...] = HALF_LIVES) -> tuple[float, ...]:
