@@ -44,7 +44,7 @@ class Raw:
         return scan(self.files[table], dict({"events": EVENTS, "items": ITEMS, "consents": CONSENTS, "persons": PERSONS}[table]))
 
 
-def renew(connection: "duckdb.DuckDBPyConnection", night: Inputs, raw: Raw, night_cut: Cut, cut: Cut, *, active_hours: int, seed: int) -> Inputs:
+def renew(connection: "duckdb.DuckDBPyConnection", night: Inputs, raw: Raw, night_cut: Cut, cut: Cut, *, active_hours: int) -> Inputs:
     """The inputs as of `cut.until`. Leaves the table `active` (person_id): who has consent and had an event in the last `active_hours`.
 
     `night`: the inputs of the night of `night_cut`, with its candidates, and the files of similar_items. Nothing at or after `cut.until` is read.
@@ -61,13 +61,19 @@ def renew(connection: "duckdb.DuckDBPyConnection", night: Inputs, raw: Raw, nigh
     _activity(connection, night, night_cut, cut)
     _popular(connection, raw, cut)
     _similar(connection, night, night_cut)
-    create_forecast(connection, "renewed_fct_interactions", cut, seed=seed, table=f"renewed_{FORECASTS}")
     dated = {
         table: f"(SELECT * REPLACE ({cut.date} AS feature_date) FROM {night.relation(table)} WHERE feature_date = {night_cut.date})"
         for table in ("feat_user_rfm", "feat_user_labels")
     }
-    made = ("dim_users", "dim_items", "fct_interactions", "feat_user_activity", "feat_popular_items", "candidates_item_to_item", FORECASTS)
+    made = ("dim_users", "dim_items", "fct_interactions", "feat_user_activity", "feat_popular_items", "candidates_item_to_item")
     return Inputs(night.files, {**night.renewed, **dated, **{table: f"renewed_{table}" for table in made}})
+
+
+def with_forecast(connection: "duckdb.DuckDBPyConnection", renewed: Inputs, cut: Cut, *, seed: int) -> Inputs:
+    """The `renewed` inputs with what is expected to be popular after `cut`."""
+    table = f"renewed_{FORECASTS}"
+    create_forecast(connection, renewed.relation("fct_interactions"), cut, seed=seed, table=table)
+    return Inputs(renewed.files, {**renewed.renewed, FORECASTS: table})
 
 
 def _consents(connection: "duckdb.DuckDBPyConnection", night: Inputs, raw: Raw, cut: Cut) -> None:

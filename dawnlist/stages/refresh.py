@@ -91,8 +91,11 @@ def _lists(settings: Settings, night: Night, until: datetime, *, run_id: str) ->
     night_cut, cut = cut_of(settings, night.run_date, horizons_back=0), hour_cut_of(settings, until)
     with connect(settings) as connection:
         inputs = inputs_until(connection, settings, night, night_cut, cut)
+        by_trails = model.metadata["served"] in popular.SOURCES
+        if not by_trails:
+            inputs = renewal.with_forecast(connection, inputs, cut, seed=settings.seed)
         listing = prepare(connection, settings, inputs, cut, rules.load(settings).in_force(cut.as_of).rules, window=model.metadata["window"])
-        if model.metadata["served"] in popular.SOURCES:
+        if by_trails:
             score = hourly.score_by(
                 _learnt(connection, settings, night, inputs, night_cut), hourly.events_of(connection, inputs, cut), keep=settings.ranker.max_candidates
             )
@@ -126,9 +129,7 @@ def inputs_until(connection: "duckdb.DuckDBPyConnection", settings: Settings, ni
     )
     made = inputs_of(tables, night_cut.as_of)
     similar = tables.files("similar_items", since=night_cut.as_of, until=night_cut.as_of + DAY)
-    return renewal.renew(
-        connection, Inputs({**made.files, "similar_items": similar}), raw, night_cut, cut, active_hours=settings.refresh.active_hours, seed=settings.seed
-    )
+    return renewal.renew(connection, Inputs({**made.files, "similar_items": similar}), raw, night_cut, cut, active_hours=settings.refresh.active_hours)
 
 
 def _learnt(connection: "duckdb.DuckDBPyConnection", settings: Settings, night: Night, inputs: Inputs, night_cut: Cut) -> Hourly:

@@ -34,7 +34,9 @@ def renewed(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[tuple[duckdb.
         transform.run(settings, Interval.day(day), run_id="night")
     night_cut = cut_of(settings, EVE, horizons_back=0)
     with duck.connect(settings) as connection:
-        refresh.inputs_until(connection, settings, Night.load(settings, EVE), night_cut, hour_cut_of(settings, END))
+        cut = hour_cut_of(settings, END)
+        inputs = refresh.inputs_until(connection, settings, Night.load(settings, EVE), night_cut, cut)
+        renewal.with_forecast(connection, inputs, cut, seed=settings.seed)
         yield connection, settings
 
 
