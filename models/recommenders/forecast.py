@@ -71,9 +71,8 @@ def _learnt(columns: Floats, taken: Floats, seed: int) -> list[Any]:
     parameters = PARAMETERS | {"num_threads": 1 if len(taken) < FEW_ROWS else THREADS}
     data = lightgbm.Dataset(columns, taken, params=parameters, free_raw_data=False)
     seeds = np.random.default_rng(seed).integers(2**31, size=BOOSTERS)
-    return [
-        lightgbm.train(parameters | {"bagging_seed": int(one), "feature_fraction_seed": int(one)}, data, TREES) for one in seeds
-    ]  # the bins are those of all
+    drawn = [{"bagging_seed": int(one), "feature_fraction_seed": int(one)} for one in seeds]  # no other seed: the bins are those of all
+    return [lightgbm.train(parameters | one, data, TREES) for one in drawn]
 
 
 @dataclass
