@@ -69,7 +69,7 @@ def _learnt(columns: Floats, taken: Floats, seed: int) -> list[Any]:
     import lightgbm
 
     parameters = PARAMETERS | {"num_threads": 1 if len(taken) < FEW_ROWS else THREADS}
-    data = lightgbm.Dataset(columns, taken, params=parameters, free_raw_data=False)
+    data = lightgbm.Dataset(columns, taken, params=parameters)
     seeds = np.random.default_rng(seed).integers(2**31, size=BOOSTERS)
     drawn = [{"bagging_seed": int(one), "feature_fraction_seed": int(one)} for one in seeds]  # no other seed: the bins are those of all
     return [lightgbm.train(parameters | one, data, TREES) for one in drawn]
