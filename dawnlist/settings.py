@@ -200,6 +200,14 @@ class Candidates(_Section):
     covisitation_balance: float = Field(0.5, ge=0, le=1, description="0: what people took most goes first; 1: the cosine")
     rp3_alpha: float = Field(1.0, gt=0, description="power of the random walk's probabilities (Paudel et al. 2017)")
     rp3_beta: float = Field(0.6, ge=0, description="power of the popularity that the random walk is divided by (Paudel et al. 2017)")
+    item_embeddings: Path | None = Field(
+        None, description="Parquet file of item_id and embedding (a list of numbers): content goes by the mean of the words' cosine and theirs"
+    )
+
+    @field_validator("item_embeddings")
+    @classmethod
+    def _absolute(cls, file: Path | None) -> Path | None:
+        return None if file is None else file.expanduser().absolute()
 
 
 class Ranker(_Section):

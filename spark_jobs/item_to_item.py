@@ -120,7 +120,7 @@ def _similar_chunks(batches: Iterator[pa.RecordBatch], *, shared: "Broadcast[tup
     for batch in batches:
         for chunk in batch.column(0).to_pylist():
             start = chunk * ITEM_ROWS
-            together = (product.left[start : start + ITEM_ROWS] @ product.right).tocoo()
+            together = product.dividends(start, start + ITEM_ROWS).tocoo()
             row, item = together.row + start, together.col
             divisor = product.rows[row].astype(np.float64) * product.columns[item] + product.shrinkage
             kept = is_eligible[item] & (row != item) & (divisor > 0) & (together.data > 0)

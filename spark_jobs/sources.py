@@ -82,7 +82,9 @@ def _rp3beta(past: Past) -> pa.Table:
 def _content(past: Past) -> pa.Table:
     if past.content is None:
         return ARROW_SCHEMA.empty_table()
-    return past.similar(content.product(content.terms_of(past.content), past.matrix.item_ids))
+    file, item_ids = past.options.item_embeddings, past.matrix.item_ids
+    embeddings = None if file is None else content.read_embeddings(file, item_ids)
+    return past.similar(content.product(content.terms_of(past.content), item_ids, embeddings))
 
 
 def _als(past: Past) -> als.Factors:

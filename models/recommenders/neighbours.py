@@ -35,13 +35,21 @@ class ItemToItem:
 
 @dataclass(frozen=True)
 class Product:
-    """What neighbours are chosen by: left @ right (item by item), cell (r, c) divided by rows[r] * columns[c] + shrinkage; what is divided by 0 has nothing."""
+    """What neighbours are chosen by: left @ right (item by item), plus what the rows r and c of `dense` have in common where it is given, divided by
+    rows[r] * columns[c] + shrinkage; what is divided by 0 has nothing.
+    """
 
     left: csr_matrix
     right: csr_matrix
     rows: Floats
     columns: Floats
     shrinkage: float = 0.0
+    dense: Floats | None = None
+
+    def dividends(self, start: int, end: int) -> csr_matrix:
+        """Some rows of what is divided."""
+        sparse = self.left[start:end] @ self.right
+        return sparse if self.dense is None else csr_matrix(sparse.toarray() + self.dense[start:end] @ self.dense.T)
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,7 @@ def nearest(product: Product, *, per_item: int) -> csr_matrix:
 
 
 def _nearest_rows(product: Product, start: int, end: int, per_item: int) -> csr_matrix:
-    values = (product.left[start:end] @ product.right).toarray().astype(np.float32, copy=False)
+    values = product.dividends(start, end).toarray().astype(np.float32, copy=False)
     divisor = np.outer(product.rows[start:end], product.columns).astype(np.float32)
     divisor += np.float32(product.shrinkage)
     np.divide(values, divisor, out=values, where=divisor > 0)

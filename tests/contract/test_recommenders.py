@@ -200,3 +200,12 @@ def test_a_new_item_is_proposed_for_its_words_alone(world: World) -> None:
     for table in RECOMMENDERS:
         people = {person for person, items in _lists(lake, table).items() if "item08" in items}
         assert people == ({user for user in USERS if int(user[-2:]) % 2 == 0} if table == "candidates_content" else set()), table
+
+
+def test_a_new_item_is_proposed_for_its_embedding(world: World) -> None:
+    """Nobody has come to item 8: its words are those of the even things, its embedding that of the odd ones."""
+    file = world.folder / "embeddings.parquet"
+    pq.write_table(pa.table({"item_id": ITEMS, "embedding": [[1.0, 0.0] if n % 2 or n == 8 else [0.0, 1.0] for n in range(len(ITEMS))]}), file)
+    events = [event for event in _checkerboard() if event[1] != "item08"]
+    lake = world.lists(events, sources=("content",), item_embeddings=file)
+    assert {person for person, items in _lists(lake, "candidates_content").items() if "item08" in items} == set(USERS)
