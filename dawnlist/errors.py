@@ -41,7 +41,7 @@ class EncodingError(UnreadableFileError):
 
 
 class ColumnsError(DawnlistError):
-    """A landed file lacks a column that its source's mapping needs."""
+    """A landed file, or one that a setting names, lacks a column that is needed, or the column is of another form."""
 
     exit_code = 7
 
@@ -79,7 +79,7 @@ class TransformError(DawnlistError):
 
 
 class MissingInputError(DawnlistError):
-    """A stage was called before the stage that makes its input."""
+    """A stage was called before the stage that makes its input, or before the file that a setting names was written."""
 
     exit_code = 13
 

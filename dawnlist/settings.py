@@ -9,10 +9,10 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dawnlist.errors import SettingsError
@@ -24,7 +24,7 @@ DELIMITER = "__"
 OTHER_VARIABLES = frozenset({"DAWNLIST_REAL_DATA", "DAWNLIST_CONFIG"})
 SECRETS = frozenset({("privacy", "key"), ("privacy", "previous_key"), ("serving", "url"), ("airflow", "alert_url"), ("mlflow", "uri"), ("delivery", "token")})
 
-
+AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 PolicyName = Literal["seen", "freshness", "boosts", "diversity", "category_cap", "brand_cap", "pins", "exploration"]
 
 
@@ -200,14 +200,9 @@ class Candidates(_Section):
     covisitation_balance: float = Field(0.5, ge=0, le=1, description="0: what people took most goes first; 1: the cosine")
     rp3_alpha: float = Field(1.0, gt=0, description="power of the random walk's probabilities (Paudel et al. 2017)")
     rp3_beta: float = Field(0.6, ge=0, description="power of the popularity that the random walk is divided by (Paudel et al. 2017)")
-    item_embeddings: Path | None = Field(
+    item_embeddings: AbsolutePath | None = Field(
         None, description="Parquet file of item_id and embedding (a list of numbers): content goes by the mean of the words' cosine and theirs"
     )
-
-    @field_validator("item_embeddings")
-    @classmethod
-    def _absolute(cls, file: Path | None) -> Path | None:
-        return None if file is None else file.expanduser().absolute()
 
 
 class Ranker(_Section):
@@ -356,7 +351,7 @@ class Delivery(_Section):
     preset: Literal["contract", "directus", "strapi", "wordpress", "template"] = Field(
         "contract", description="HTTP: what the CMS is: one that takes bundles by the export contract, one of docs/cms.md, or delivery.template"
     )
-    template: Path | None = Field(None, description="HTTP: a YAML file that describes the CMS's REST shape, docs/cms.md")
+    template: AbsolutePath | None = Field(None, description="HTTP: a YAML file that describes the CMS's REST shape, docs/cms.md")
     token: SecretStr | None = Field(None, description="HTTP: sent as Authorization: Bearer …, or as the preset says; only over https, or to this machine")
     batch_documents: int = Field(500, ge=1, description="HTTP by the contract: documents per request; presets have sizes of their own")
     requests_per_second: float = Field(10, gt=0, description="HTTP: no more requests than this")
@@ -370,11 +365,6 @@ class Delivery(_Section):
         if to is not None and "://" in to and (urlsplit(to).password or urlsplit(to).query):
             raise ValueError("a URL must not hold a password or a token; credentials come from the environment")
         return to.rstrip("/") if to else to
-
-    @field_validator("template")
-    @classmethod
-    def _absolute(cls, template: Path | None) -> Path | None:
-        return template.expanduser().absolute() if template else None
 
 
 class Warehouse(_Section):
@@ -411,12 +401,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter=DELIMITER, extra="forbid", frozen=True, env_ignore_empty=True)
 
-    home: Path = Field(PROJECT / "var", description="the folder of everything that a run makes; DAWNLIST_HOME moves it")
+    home: AbsolutePath = Field(PROJECT / "var", description="the folder of everything that a run makes; DAWNLIST_HOME moves it")
     landing: Path | str | None = Field(
         None, description="where files land: a folder or a URL (s3://bucket/folder), or its subfolder of the source's name; default: <home>/landing/<source>"
     )
-    sources_dir: Path = Field(PROJECT / "config" / "sources", description="one YAML file per source")
-    rules_file: Path = Field(PROJECT / "config" / "rules.yml", description="pins, boosts, exclusions, restrictions and triggers; docs/policies.md")
+    sources_dir: AbsolutePath = Field(PROJECT / "config" / "sources", description="one YAML file per source")
+    rules_file: AbsolutePath = Field(PROJECT / "config" / "rules.yml", description="pins, boosts, exclusions, restrictions and triggers; docs/policies.md")
     seed: int = Field(20_170_310, ge=0, description="seed of everything that is random")
     site: Site = Site()
     privacy: Privacy = Privacy()
@@ -444,11 +434,6 @@ class Settings(BaseSettings):
     duckdb: DuckDB = DuckDB()
     airflow: Airflow = Airflow()
     retention: Retention = Retention()
-
-    @field_validator("home", "sources_dir", "rules_file")
-    @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
 
     @field_validator("landing")
     @classmethod

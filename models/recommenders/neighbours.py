@@ -35,7 +35,7 @@ class ItemToItem:
 
 @dataclass(frozen=True)
 class Product:
-    """What neighbours are chosen by: left @ right (item by item), plus what the rows r and c of `dense` have in common where it is given, divided by
+    """What neighbours are chosen by: left @ right (item by item), plus the inner product of the rows r and c of `dense` where it is given, divided by
     rows[r] * columns[c] + shrinkage; what is divided by 0 has nothing.
     """
 
