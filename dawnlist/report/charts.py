@@ -61,6 +61,11 @@ def _text(value: str) -> str:
     return UNKNOWN.sub("\ufffd", value)
 
 
+def _title(text: str) -> str:
+    """The title of an axis. Vega looks it up among the names of its language and of JavaScript's objects (`if`, `constructor`), and fails; none of them ends in a space."""
+    return _text(text) + " "
+
+
 def _cut(label: str, letters: int = LABEL) -> str:
     """The label in one line, cut by the places that its letters take. Vega's own limit cuts within a character beyond the first 65,536, and fails."""
     text = Text(" ".join(label.split()))
@@ -102,7 +107,7 @@ def _(chart: Days) -> alt.TopLevelMixin:
         .mark_bar(color="var(--blue)")
         .encode(
             x=alt.X("day:O", sort=alt.SortField("place"), title=None, axis=alt.Axis(labelAngle=0, labelOverlap="greedy", labelSeparation=16, ticks=False)),
-            y=alt.Y("n:Q", title=_text(chart.unit), axis=alt.Axis(tickCount=4, format="~s", domain=False, ticks=False)),
+            y=alt.Y("n:Q", title=_title(chart.unit), axis=alt.Axis(tickCount=4, format="~s", domain=False, ticks=False)),
             opacity=alt.Opacity("strength:Q", scale=None),
         )
     )
@@ -111,7 +116,7 @@ def _(chart: Days) -> alt.TopLevelMixin:
 @_draw.register
 def _(chart: Intervals) -> alt.TopLevelMixin:
     rows = [{"place": n, "label": _cut(label), "low": low, "middle": middle, "high": high} for n, (label, low, middle, high) in enumerate(chart.intervals)]
-    x = alt.X("low:Q", title=_text(chart.measure), scale=alt.Scale(zero=True, nice=True), axis=alt.Axis(tickCount=4, grid=False))
+    x = alt.X("low:Q", title=_title(chart.measure), scale=alt.Scale(zero=True, nice=True), axis=alt.Axis(tickCount=4, grid=False))
     base = alt.Chart(_data(rows), width=WIDTH, height={"step": ROW}).encode(y=alt.Y("place:O", axis=None))
     return alt.layer(
         alt.Chart(_data([{"zero": 0}])).mark_rule(strokeDash=[2, 2]).encode(x=alt.X("zero:Q")),
